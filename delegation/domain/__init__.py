@@ -1,0 +1,3 @@
+"""What delegation is: parties, tokens, grants, locks, the one rule, the exchange. Pure; stdlib
+only.
+"""

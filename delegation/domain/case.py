@@ -1,0 +1,43 @@
+"""One request as far as it is understood: what its decision is made on, and its event made of."""
+
+from dataclasses import dataclass, field
+
+from delegation.domain.parties import Client
+from delegation.domain.registry import Registry
+from delegation.domain.resources import Targets
+from delegation.domain.tokens import PresentedToken, Scope, VerifiedToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeRequest:
+    """What the client asks for, in proper form (RFC 8693 §2.1). *scope* is `None` where none was
+    named.
+    """
+
+    subject_token: PresentedToken
+    targets: Targets
+    scope: Scope | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request came from: the peer's *address*, and the trace it belongs to (W3C Trace
+    Context).
+    """
+
+    address: str
+    traceparent: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One request of an authenticated client. *request* and *subject* come in as they are
+    understood.
+    """
+
+    client: Client
+    authenticated_by: str
+    registry: Registry
+    origin: Origin
+    request: ExchangeRequest | None = field(default=None)
+    subject: VerifiedToken | None = field(default=None)

@@ -1,0 +1,164 @@
+"""Every way an exchange does not happen, with its OAuth error code, public reason and closed cause.
+
+Refused                         the answer is no: 400
+├── InvalidRequest              invalid_request   malformed_request
+│   ├── SubjectTokenRejected    invalid_request   subject_token_rejected
+│   ├── ActorTokenRejected      invalid_request   actor_token_rejected
+│   └── NotPermitted            invalid_request   not_permitted
+├── InvalidTarget               invalid_target    not_permitted
+└── InvalidScope                invalid_scope     not_permitted
+Unavailable                     there is no answer: 503
+
+Each refusal has two texts. The *description* is for the client: constant, and nothing the client
+sent is ever put into it (RFC 6749 §5.2). The *cause* and the *detail* are for the event alone.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """What a client is told besides the error code, so that it can tell what to do next."""
+
+    MALFORMED_REQUEST = "malformed_request"  # mend the request
+    SUBJECT_TOKEN_REJECTED = "subject_token_rejected"  # get a new token from the user's side
+    ACTOR_TOKEN_REJECTED = "actor_token_rejected"  # get a new actor token
+    NOT_PERMITTED = "not_permitted"  # no token will help; a grant might
+
+
+class Cause(StrEnum):
+    """Why, exactly: the closed set that events and metrics use. Never shown to the client."""
+
+    MALFORMED = "malformed"
+    UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"
+
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_TOO_LARGE = "token_too_large"
+    TOKEN_HEADER = "token_header"
+    TOKEN_TYPE = "token_type"
+    TOKEN_CLAIMS = "token_claims"
+    ISSUER_NOT_TRUSTED = "issuer_not_trusted"
+    ALGORITHM = "algorithm"
+    KEY_UNKNOWN = "key_unknown"
+    SIGNATURE = "signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    LIFETIME_TOO_LONG = "lifetime_too_long"
+    LIFETIME_TOO_SHORT = "lifetime_too_short"
+    AUDIENCE = "audience"
+    PRESENTED_BY_ANOTHER_CLIENT = "presented_by_another_client"
+    CHAIN_MALFORMED = "chain_malformed"
+    CHAIN_NOT_TRUSTED = "chain_not_trusted"
+    ACTOR_TOKENS_NOT_ACCEPTED = "actor_tokens_not_accepted"
+
+    CHAIN_TOO_LONG = "chain_too_long"
+    CHAIN_CYCLE = "chain_cycle"
+    MAY_ACT = "may_act"
+    NO_GRANT = "no_grant"
+
+    TARGET_MISSING = "target_missing"
+    TARGET_MALFORMED = "target_malformed"
+    TARGET_UNKNOWN = "target_unknown"
+    TARGET_AMBIGUOUS = "target_ambiguous"
+    TARGET_NOT_ADMITTED = "target_not_admitted"
+
+    SCOPE_MALFORMED = "scope_malformed"
+    SCOPE_EXCEEDED = "scope_exceeded"
+    SCOPE_EMPTY = "scope_empty"
+
+    LOCKED = "locked"
+    LINEAGE_DEAD = "lineage_dead"
+    ALREADY_USED = "already_used"
+
+
+ALARMING = frozenset({Cause.PRESENTED_BY_ANOTHER_CLIENT, Cause.ALREADY_USED})
+"""Causes that somebody should look at now: a stolen token looks like this."""
+
+
+class Refused(Exception):
+    """The exchange is refused, for *cause*; *detail* is what the event should say of it."""
+
+    error: ClassVar[str]
+    reason: ClassVar[Reason]
+    description: ClassVar[str]
+
+    def __init__(self, cause: Cause, **detail: object) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
+        self.detail = detail
+        self.decision: str | None = None
+        """The decision's id, once the refusal has been recorded."""
+
+
+class InvalidRequest(Refused):
+    """A parameter is missing, repeated, contradictory or unsupported. RFC 6749 §5.2, RFC 8693
+    §2.1.
+    """
+
+    error = "invalid_request"
+    reason = Reason.MALFORMED_REQUEST
+    description = "a parameter is missing, repeated, malformed or not supported"
+
+
+class SubjectTokenRejected(InvalidRequest):
+    """The subject token is not acceptable, for any cause. RFC 8693 §2.2.2: MUST be
+    invalid_request.
+    """
+
+    reason = Reason.SUBJECT_TOKEN_REJECTED
+    description = "the subject token is not acceptable"
+
+
+class ActorTokenRejected(InvalidRequest):
+    """The actor token is not acceptable, for any cause. RFC 8693 §2.2.2: MUST be
+    invalid_request.
+    """
+
+    reason = Reason.ACTOR_TOKEN_REJECTED
+    description = "the actor token is not acceptable"
+
+
+class NotPermitted(InvalidRequest):
+    """Sound tokens, but policy says no. RFC 8693 §2.2.2: "unacceptable based on policy"."""
+
+    reason = Reason.NOT_PERMITTED
+    description = "the exchange is not permitted"
+
+
+class InvalidTarget(Refused):
+    """The target is malformed, unknown or withheld: one answer for all. RFC 8693 §2.2.2, RFC 8707
+    §2.
+    """
+
+    error = "invalid_target"
+    reason = Reason.NOT_PERMITTED
+    description = "no token is issued for the requested target"
+
+
+class InvalidScope(Refused):
+    """More scope than all parties allow, or none at all. RFC 6749 §5.2.
+
+    *required* are the scopes of the subject token that would have sufficed; empty where none would.
+    """
+
+    error = "invalid_scope"
+    reason = Reason.NOT_PERMITTED
+    description = "the requested scope is malformed or exceeds what can be delegated"
+
+    def __init__(
+        self, cause: Cause, *, required: frozenset[str] = frozenset(), **detail: object
+    ) -> None:
+        super().__init__(cause, **detail)
+        self.required = required
+
+
+class Unavailable(Exception):
+    """There is no answer: the ledger or an issuer's keys are out of reach or unwell. Fail closed.
+
+    *problem* is a short constant for the log and the readiness report; it never reaches a client.
+    """
+
+    def __init__(self, problem: str, *, retry_after: int = 2) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.retry_after = retry_after

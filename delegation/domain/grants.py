@@ -1,0 +1,111 @@
+"""A platform team's rules: which client may act for whom, through which agent, where, and with
+what.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from delegation.domain.parties import CHAIN_HARD_CAP
+from delegation.domain.tokens import Scope, VerifiedToken
+
+DEFAULT_LIFETIME = timedelta(seconds=300)
+MAX_LIFETIME = timedelta(seconds=900)
+DEFAULT_CHAIN_LIMIT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """For whom a grant may be used: people of one issuer. All that is stated must hold.
+
+    *people* are named subjects; *claims* ask for one of the given values in each claim; *everyone*
+    must be written. Where nothing is stated, nobody is meant.
+    """
+
+    issuer: str
+    people: frozenset[str] = frozenset()
+    claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    everyone: bool = False
+
+    def admit(self, token: VerifiedToken) -> bool:
+        """Whether the subject of *token* is meant. From the second hop on there are no claims to
+        match.
+        """
+        if token.subject.issuer != self.issuer:
+            return False
+        if not (self.people or self.claims):
+            return self.everyone
+        if self.people and token.subject.subject not in self.people:
+            return False
+        return all(
+            values & token.claims.get(name, frozenset()) for name, values in self.claims.items()
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agents:
+    """Through which agents a grant may be used. *any* must be written; otherwise the *registered*
+    ones.
+
+    A registered agent is vouched for by this grant, and therefore enters the actor chain.
+    """
+
+    registered: frozenset[str] = frozenset()
+    any: bool = False
+
+    def admit(self, agent: str | None) -> bool:
+        """Whether *agent*, the subject token's client, is meant."""
+        return self.any or agent in self.registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """This client may act for these subjects, through these agents, at this resource, with these
+    scopes.
+
+    *scopes* maps each scope of the subject token to the scopes of the resource that it stands for:
+    two vocabularies. *chain_limit* counts the hops of the resulting chain. *services* admits
+    subjects that are their own client, which are no people (RFC 9700 §4.15). *single_use* lets a
+    subject token be exchanged once under this grant. *downscope* gives less than was asked instead
+    of refusing.
+    """
+
+    id: str
+    client: str
+    resource: str
+    subjects: tuple[Subjects, ...]
+    agents: Agents
+    scopes: Mapping[str, Scope]
+    lifetime: timedelta = DEFAULT_LIFETIME
+    chain_limit: int = DEFAULT_CHAIN_LIMIT
+    expires_at: datetime | None = None
+    services: bool = False
+    cycles: bool = False
+    downscope: bool = False
+    single_use: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse limits that the house does not allow; raises `ValueError`."""
+        if not timedelta(0) < self.lifetime <= MAX_LIFETIME:
+            raise ValueError("lifetime must be between 1 and 900 seconds")
+        if not 0 < self.chain_limit <= CHAIN_HARD_CAP:
+            raise ValueError(f"chain_limit must be between 1 and {CHAIN_HARD_CAP}")
+
+    def matches(self, token: VerifiedToken, now: datetime) -> bool:
+        """Whether this grant speaks about the subject and the agent of *token*, at *now*."""
+        if self.expires_at is not None and now >= self.expires_at:
+            return False
+        if token.is_of_a_service and not self.services:
+            return False
+        return self.agents.admit(token.agent) and any(
+            subjects.admit(token) for subjects in self.subjects
+        )
+
+    def translate(self, scope: Scope) -> Scope:
+        """The scopes of the resource that *scope*, of the subject token, stands for."""
+        return frozenset().union(*(self.scopes.get(name, frozenset()) for name in scope))
+
+    @property
+    def ceiling(self) -> Scope:
+        """The most that this grant can ever give."""
+        return frozenset().union(*self.scopes.values())

@@ -1,0 +1,90 @@
+"""What the exchange needs of the world, each as narrow as its use."""
+
+from datetime import datetime
+from typing import Protocol
+
+from delegation.domain.case import Case
+from delegation.domain.errors import Refused
+from delegation.domain.parties import Identity
+from delegation.domain.policy import Delegation
+from delegation.domain.registry import Registry
+from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedToken
+
+
+class Clock(Protocol):
+    """Tells the time, aware."""
+
+    def __call__(self) -> datetime: ...
+
+
+class TokenVerifier(Protocol):
+    """Turns a presented token into a verified one."""
+
+    def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
+        """Verify a subject token. Raises `SubjectTokenRejected`; `Unavailable` if keys are out of
+        reach.
+        """
+        ...
+
+
+class TokenSigner(Protocol):
+    """Turns a delegation into an issued token."""
+
+    def sign(self, delegation: Delegation) -> IssuedToken:
+        """Sign an RFC 9068 access token that says exactly what was decided."""
+        ...
+
+
+class Ledger(Protocol):
+    """Remembers every exchange before its token leaves, and knows what has been stopped.
+
+    Every verb raises `Unavailable` when it cannot be sure.
+    """
+
+    def new_id(self, root: Identity) -> str:
+        """An id for an exchange on behalf of *root*: unguessable, and telling where its record
+        is.
+        """
+        ...
+
+    def record(self, delegation: Delegation, case: Case) -> None:
+        """Record the exchange and its event, in one step, unless a lock or its lineage forbids it.
+
+        Raises `SubjectTokenRejected` where the lineage is dead or the token was already used,
+        `NotPermitted` where a lock stands.
+        """
+        ...
+
+    def void(self, delegation: Delegation, case: Case) -> None:
+        """Kill the record of an exchange whose token could not be signed, with the event that says
+        so.
+        """
+        ...
+
+    def refuse(self, refused: Refused, case: Case) -> str:
+        """Write the event of a refusal, within its client's cap; the decision's id."""
+        ...
+
+
+class EventWriter(Protocol):
+    """Puts decisions into the words of the audit trail; each answer is one JSON object."""
+
+    def granted(self, delegation: Delegation, case: Case) -> bytes:
+        """The event of an exchange."""
+        ...
+
+    def not_issued(self, delegation: Delegation, case: Case) -> bytes:
+        """The event of an exchange that was recorded, but whose token could not be signed."""
+        ...
+
+    def refused(self, decision: str, refused: Refused, case: Case) -> bytes:
+        """The event of a refusal."""
+        ...
+
+
+class Cooldown(Protocol):
+    """Keeps a thing from being done too often, by all workers together."""
+
+    def begin(self, name: str) -> bool:
+        """Whether it may be done now; if so, nobody else may until the cool-down is over."""
+        ...

@@ -1,0 +1,46 @@
+"""Whose tokens we accept, and how each of these issuers writes them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer:
+    """An issuer of subject tokens, with the profile its tokens follow.
+
+    *alias* is its immutable short name: our `sub` is `<alias>|<sub>`. *types* are the accepted
+    header `typ` values, in lower case and without `application/`; an issuer that sends none or
+    `JWT` must say so with *legacy_types*. *id_claim* is `None` where its tokens carry no id.
+    *claims* maps the names that grants use to the claims that hold them; no other claim leaves the
+    verifier. *actor_issuer* is taken for hops of an `act` claim that name none; *asserts_actors*
+    says whether its tokens may carry `act` at all.
+    """
+
+    issuer: str
+    alias: str
+    jwks_uri: str
+    algorithms: frozenset[str]
+    types: frozenset[str] = frozenset({"at+jwt"})
+    legacy_types: bool = False
+    id_claim: str | None = "jti"
+    scope_claim: str = "scope"
+    scope_is_array: bool = False
+    client_claim: str = "client_id"
+    several_audiences: bool = False
+    asserts_actors: bool = False
+    actor_issuer: str | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
+    private_network: bool = False
+    """Whether its keys may be fetched from a loopback or private address."""
+
+    def identify(self, claims: Mapping[str, object], signing_input: bytes) -> object:
+        """The token's id: its id claim, or where this issuer sends none, the digest of what was
+        signed.
+
+        Never the digest of the token string: that is malleable, for the signature can be written in
+        more than one way.
+        """
+        if self.id_claim is None:
+            return hashlib.sha256(signing_input).hexdigest()
+        return claims.get(self.id_claim)
