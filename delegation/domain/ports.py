@@ -1,5 +1,7 @@
 """What the exchange needs of the world, each as narrow as its use."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -87,4 +89,35 @@ class Cooldown(Protocol):
 
     def begin(self, name: str) -> bool:
         """Whether it may be done now; if so, nobody else may until the cool-down is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as the store has it: *number* within its stream, *at* in milliseconds, *event*
+    JSON.
+    """
+
+    number: int
+    at: int
+    event: bytes
+
+
+class UndrainedEvents(Protocol):
+    """The events that still stand in the store. Every verb raises `Unavailable`."""
+
+    def streams(self) -> Iterator[tuple[int, str]]:
+        """Every stream there is: its partition's number and its name."""
+        ...
+
+    def settle(self) -> None:
+        """Write the counts of what was suppressed and has not been written yet."""
+        ...
+
+    def read(self, partition: int, stream: str, *, count: int) -> Sequence[StoredEvent]:
+        """The first *count* events of a stream. A full store answers this, too."""
+        ...
+
+    def trim(self, partition: int, stream: str, *, through: int) -> None:
+        """Drop the events up to and with number *through*. A full store does this, too."""
         ...

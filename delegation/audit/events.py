@@ -1,0 +1,161 @@
+"""What the event of a decision says: who, for whom, what, why, from what. Never a token.
+
+`event.schema.json` beside this module is the contract; a change of meaning raises *VERSION*.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from delegation.domain.case import Case
+from delegation.domain.errors import ALARMING, Refused
+from delegation.domain.locks import Lock
+from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.policy import Delegation
+from delegation.domain.tokens import Scope, VerifiedToken
+
+VERSION = 1
+
+_ASKED_LIMIT = 512
+"""Characters kept of what a client asked for and was refused."""
+
+_DETAIL_LIMIT = 1024
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of an event, as it leaves the store."""
+    text = (files(__package__) / "event.schema.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+class Events:
+    """Puts decisions into events, each one JSON object in UTF-8."""
+
+    def granted(self, delegation: Delegation, case: Case) -> bytes:
+        """The event of an exchange."""
+        return _encode(_exchange("exchange", delegation, case))
+
+    def not_issued(self, delegation: Delegation, case: Case) -> bytes:
+        """The event of an exchange that was recorded, but whose token could not be signed."""
+        return _encode(_exchange("not_issued", delegation, case))
+
+    def refused(self, decision: str, refused: Refused, case: Case) -> bytes:
+        """The event of a refusal, with as much of the request as was understood."""
+        return _encode(
+            {
+                "type": "refusal",
+                "decision": decision,
+                "error": refused.error,
+                "cause": refused.cause.value,
+                "alarm": refused.cause in ALARMING or None,
+                "detail": _bounded(refused.detail),
+                **_circumstances(case),
+                **_asked(case),
+                **({} if case.subject is None else _subject(case.subject)),
+            }
+        )
+
+    def locked(self, lock: Lock, *, reason: str, author: str) -> bytes:
+        """The event of a lock."""
+        return _encode(
+            {
+                "type": "lock",
+                "lock": lock.id,
+                "target": {"kind": lock.target.kind.value, "names": list(lock.target.names)},
+                "ends_at": lock.ends_at,
+                "parents": lock.parents,
+                "since_login": lock.since_login,
+                "reason": reason,
+                "author": author,
+            }
+        )
+
+
+def _exchange(kind: str, delegation: Delegation, case: Case) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "decision": delegation.id,
+        **_circumstances(case),
+        **_subject(delegation.parent),
+        "actors": _chain(delegation.actors),
+        "resource": delegation.resource,
+        "scope": {
+            "requested": _scope(delegation.requested),
+            "granted": _scope(delegation.scope),
+            "withheld": _scope(delegation.withheld or None),
+        },
+        "grant": delegation.grant,
+        "limits": dict(delegation.limits),
+        "expires_at": int(delegation.expires_at.timestamp()),
+        "txn": delegation.txn if delegation.txn != delegation.id else None,
+    }
+
+
+def _circumstances(case: Case) -> dict[str, Any]:
+    return {
+        "client": case.client.id,
+        "authenticated_by": case.authenticated_by,
+        "revision": case.registry.revision,
+        "source": case.origin.address,
+        "traceparent": case.origin.traceparent,
+    }
+
+
+def _subject(token: VerifiedToken) -> dict[str, Any]:
+    return {
+        "subject": _identity(token.subject),
+        "agent": token.agent,
+        "parent": {"iss": token.issuer, "id": token.id},
+    }
+
+
+def _asked(case: Case) -> dict[str, Any]:
+    request = case.request
+    if request is None:
+        return {}
+    targets = (*request.targets.resources, *request.targets.audiences)
+    return {
+        "asked": {
+            "targets": [target[:_ASKED_LIMIT] for target in targets[:4]],
+            "scope": None
+            if request.scope is None
+            else " ".join(sorted(request.scope))[:_ASKED_LIMIT],
+        }
+    }
+
+
+def _bounded(detail: dict[str, object]) -> dict[str, object]:
+    """What came from outside is evidence only as long as it does not fill the log."""
+    if len(json.dumps(detail, default=str)) > _DETAIL_LIMIT:
+        return {"truncated": True}
+    return detail
+
+
+def _identity(identity: Identity) -> dict[str, str]:
+    return {"iss": identity.issuer, "sub": identity.subject}
+
+
+def _chain(actors: ActorChain) -> list[dict[str, Any]]:
+    """Flat, current actor first: easier to query than nesting."""
+    return [actor.as_claim() for actor in actors]
+
+
+def _scope(scope: Scope | None) -> list[str] | None:
+    return None if scope is None else sorted(scope)
+
+
+def _encode(event: Mapping[str, Any]) -> bytes:
+    """One line of JSON without what is not known."""
+    return json.dumps(
+        {"version": VERSION} | _known(event), separators=(",", ":"), default=str
+    ).encode()
+
+
+def _known(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _known(value) if isinstance(value, dict) else value
+        for name, value in event.items()
+        if value is not None
+    }

@@ -1,0 +1,1 @@
+"""What was exchanged, used and stopped, in Redis: the only state that workers share."""

@@ -1,0 +1,36 @@
+"""Laying out an empty store: what `delegation ledger init` does, and the development server by
+itself.
+"""
+
+import secrets
+
+from delegation.ledger import scripts
+from delegation.ledger.partitions import Partitions
+from delegation.ledger.server import Server
+from delegation.ledger.store import LAYOUT_VERSION
+
+
+class LayoutDiffers(Exception):
+    """The store is laid out already, and otherwise: nothing was changed."""
+
+
+def initialize(server: Server, partitions: Partitions) -> bool:
+    """Lay out every partition that is not laid out; whether any was not.
+
+    A partition that is laid out stays as it is, so this may be repeated. Raises `LayoutDiffers`
+    where one has another version or number of partitions, and `Unavailable`.
+    """
+    epoch = secrets.token_hex(16)
+    expected = [str(LAYOUT_VERSION).encode(), str(partitions.count).encode()]
+    arguments = (LAYOUT_VERSION, partitions.count, epoch)
+    calls = [((partition.layout,), arguments) for partition in partitions.all()]
+    created = False
+    for *layout, found in server.run_all(scripts.INIT, calls):
+        if layout != expected:
+            version, count = (value.decode() for value in layout)
+            raise LayoutDiffers(
+                f"the store has layout version {version} with {count} partitions; "
+                f"this service expects version {LAYOUT_VERSION} with {partitions.count}"
+            )
+        created = created or found == epoch.encode()
+    return created

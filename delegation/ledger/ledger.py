@@ -1,0 +1,220 @@
+"""The verbs of the ledger: each one round trip, each all or nothing."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from delegation.domain.case import Case
+from delegation.domain.errors import (
+    Cause,
+    NotPermitted,
+    Refused,
+    SubjectTokenRejected,
+    Unavailable,
+)
+from delegation.domain.locks import Lock, Target
+from delegation.domain.parties import Identity
+from delegation.domain.policy import Delegation, milliseconds
+from delegation.domain.ports import EventWriter
+from delegation.ledger import scripts
+from delegation.ledger.partitions import fingerprint
+from delegation.ledger.store import Store, must_be_ok
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds the evidence that the store holds until it is drained."""
+
+    undrained_events: int = 10_000
+    refusals_per_minute: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What the ledger knows of an exchange. *recorded_at* is in milliseconds; dead says no more."""
+
+    alive: bool
+    recorded_at: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class RedisLedger:
+    """Remembers exchanges, and knows what has been stopped. Raises `Unavailable` when it is not
+    sure.
+    """
+
+    def __init__(self, store: Store, *, events: EventWriter, limits: Limits) -> None:
+        self._store = store
+        self._partitions = store.partitions
+        self._events = events
+        self._limits = limits
+
+    def new_id(self, root: Identity) -> str:
+        """An unguessable id for an exchange on behalf of *root*, which begins with its
+        partition.
+        """
+        return self._partitions.new_id(self._partitions.of(root))
+
+    def record(self, delegation: Delegation, case: Case) -> None:
+        """Record the exchange, its index and its event, unless a lock or its lineage forbids it."""
+        parent, origin = delegation.parent, delegation.origin()
+        partition = self._partitions.of(delegation.subject)
+        keys = [
+            partition.locks,
+            partition.record(delegation.id),
+            partition.index(delegation.subject),
+            partition.events,
+            partition.once(parent.issuer, parent.id),
+        ]
+        if origin is None:
+            if self._partitions.of_exchange(parent.id) != partition:
+                raise SubjectTokenRejected(Cause.LINEAGE_DEAD)
+            keys.append(partition.record(parent.id))
+        status = self._store.ask(
+            scripts.RECORD,
+            partition,
+            keys,
+            (
+                delegation.id,
+                milliseconds(delegation.decided_at),
+                milliseconds(delegation.expires_at),
+                _fingerprints(delegation.targets()),
+                _detail(delegation),
+                self._events.granted(delegation, case),
+                int(delegation.single_use),
+                self._limits.undrained_events,
+                b"" if origin is None else _fingerprints(origin.targets),
+                b"" if origin is None else origin.issued_at,
+                b"" if origin is None else origin.logged_in_at,
+                milliseconds(parent.expires_at),
+            ),
+        )[0]
+        if status in _REFUSALS:
+            raise _REFUSALS[status](grant=delegation.grant, resource=delegation.resource)
+        must_be_ok(status)
+
+    def void(self, delegation: Delegation, case: Case) -> None:
+        """Kill the record of an exchange whose token could not be signed, with the event that says
+        so.
+        """
+        partition = self._partitions.of(delegation.subject)
+        keys = [
+            partition.record(delegation.id),
+            partition.index(delegation.subject),
+            partition.events,
+        ]
+        event = self._events.not_issued(delegation, case)
+        must_be_ok(self._store.ask(scripts.VOID, partition, keys, (delegation.id, event))[0])
+
+    def refuse(self, refused: Refused, case: Case) -> str:
+        """Write the event of a refusal, within its client's cap; the decision's id."""
+        partition = self._partitions.of_client(case.client.id)
+        decision = self._partitions.new_id(partition)
+        arguments = (
+            case.client.id,
+            self._events.refused(decision, refused, case),
+            self._limits.refusals_per_minute,
+            self._limits.undrained_events,
+        )
+        keys = [partition.refusals, partition.caps]
+        must_be_ok(self._store.ask(scripts.REFUSE, partition, keys, arguments)[0])
+        return decision
+
+    def describe(self, exchange: str) -> Description:
+        """What is known of an exchange by its id. Unknown, expired and stopped are all not
+        alive.
+        """
+        partition = self._partitions.of_exchange(exchange)
+        if partition is None:
+            return Description(alive=False)
+        keys = [partition.locks, partition.record(exchange)]
+        status, *rest = self._store.ask(scripts.DESCRIBE, partition, keys, ())
+        if status == b"unknown":
+            return Description(alive=False)
+        if status not in _REFUSALS:
+            must_be_ok(status)
+        recorded_at, detail = rest
+        return Description(
+            alive=status == b"ok", recorded_at=int(recorded_at), detail=json.loads(detail)
+        )
+
+    def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
+        """Take the one-time id *artefact* of *owner*, once; whether it was free.
+
+        It stays taken *until* then, which must not be before the artefact expires. *nonce* is this
+        attempt's own: the same nonce gets the same answer again. Times are in milliseconds.
+        """
+        partition = self._partitions.of_artefact(owner, artefact)
+        keys = [partition.claim(owner, artefact)]
+        status = self._store.ask(scripts.CLAIM, partition, keys, (nonce, issued_at, until))[0]
+        if status == b"already_used":
+            return False
+        must_be_ok(status)
+        return True
+
+    def lock(self, lock: Lock, *, description: bytes, event: bytes) -> None:
+        """Put a stop on its target, wherever that has to stand; the event goes before the effect.
+
+        It begins now, by the server's clock. Raises `Unavailable` unless every partition has it;
+        the same lock again completes what is missing.
+        """
+        partitions = self._partitions.of_lock(lock.target)
+        for partition in partitions:
+            arguments = (
+                lock.id,
+                fingerprint(lock.target),
+                b"" if lock.ends_at is None else lock.ends_at,
+                int(lock.parents),
+                int(lock.since_login),
+                description,
+                event if partition is partitions[0] else b"",
+            )
+            keys = [partition.locks, partition.lock_book, partition.events]
+            must_be_ok(self._store.ask(scripts.LOCK, partition, keys, arguments)[0])
+
+    def problems(self) -> list[str]:
+        """Why an exchange could not be recorded now; empty where it could, in every partition."""
+        keys = [(partition, [partition.events]) for partition in self._partitions.all()]
+        try:
+            answers = self._store.ask_all(scripts.PROBE, keys, (self._limits.undrained_events,))
+        except Unavailable as unavailable:
+            return [unavailable.problem]
+        statuses = {status for status, *_ in answers}
+        return sorted(status.decode() for status in statuses - {b"ok"})
+
+
+def _locked(**detail: object) -> Refused:
+    return NotPermitted(Cause.LOCKED, **detail)
+
+
+def _lineage_dead(**detail: object) -> Refused:
+    return SubjectTokenRejected(Cause.LINEAGE_DEAD, **detail)
+
+
+def _already_used(**detail: object) -> Refused:
+    return SubjectTokenRejected(Cause.ALREADY_USED, **detail)
+
+
+_REFUSALS: dict[bytes, Callable[..., Refused]] = {
+    b"locked": _locked,
+    b"lineage_dead": _lineage_dead,
+    b"already_used": _already_used,
+}
+
+
+def _fingerprints(targets: frozenset[Target]) -> bytes:
+    return b"".join(map(fingerprint, targets))
+
+
+def _detail(delegation: Delegation) -> bytes:
+    """What an administrator will want to see of a live exchange."""
+    detail = {
+        "client": delegation.client,
+        "agent": delegation.parent.agent,
+        "resource": delegation.resource,
+        "grant": delegation.grant,
+        "scope": sorted(delegation.scope),
+        "parent": delegation.parent.id if delegation.parent.is_ours else None,
+    }
+    return json.dumps(detail, separators=(",", ":")).encode()

@@ -1,0 +1,40 @@
+"""The scripts: one round trip each, all reads and checks before the first write.
+
+Each begins with `#!lua`: without that header a script goes on half-way through out-of-memory, and
+reads from a stale primary. None is `no-writes`, for the same reason. Only what stops and what
+empties may run on a full store.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+from importlib.resources import files
+
+_SOURCES = files(__package__) / "scripts"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and the digest that the server knows it by."""
+
+    source: str = field(repr=False)
+    sha: str
+
+
+def script(*parts: str, flags: str = "") -> Script:
+    """Compose a script from the named *parts*, in order, with the flags of its header."""
+    header = f"#!lua flags={flags}" if flags else "#!lua"
+    texts = (_SOURCES.joinpath(f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    source = "\n".join((header, *texts))
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+INIT = script("init")
+PROBE = script("layout", "probe")
+RECORD = script("layout", "locks", "record")
+VOID = script("layout", "void")
+DESCRIBE = script("layout", "locks", "describe")
+CLAIM = script("layout", "claim")
+REFUSE = script("layout", "suppression", "refuse")
+SETTLE = script("layout", "suppression", "settle")
+LOCK = script("layout", "locks", "lock", flags="allow-oom")
+TRIM = script("layout", "trim", flags="allow-oom")

@@ -1,0 +1,79 @@
+"""Asks a partition, and believes no server that is behind what has been seen of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from delegation.domain.errors import Unavailable
+from delegation.ledger.partitions import Partition, Partitions
+from delegation.ledger.scripts import Script
+from delegation.ledger.server import Argument, Server
+
+LAYOUT_VERSION = 1
+
+_UNTRUSTED = frozenset(
+    {
+        b"no_layout",
+        b"other_layout_version",
+        b"other_number_of_partitions",
+        b"layout_not_ready",
+        b"stale",
+    }
+)
+"""Answers of a store that is not to be believed: nothing is remembered of it."""
+
+
+class Store:
+    """A server laid out in partitions. Each question carries the layout that is expected.
+
+    Per partition it remembers the epoch and the lock counter it has seen, and sends them along:
+    within an epoch, a server that has seen fewer locks is stale, and answers so.
+    """
+
+    def __init__(self, server: Server, partitions: Partitions) -> None:
+        self.server = server
+        self.partitions = partitions
+        self._seen: dict[int, tuple[bytes, int]] = {}
+
+    def ask(
+        self,
+        script: Script,
+        partition: Partition,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+    ) -> list[Any]:
+        """The status of the script's answer, and what follows it. Raises `Unavailable`."""
+        answer = self.server.run(script, *self._call(partition, keys, arguments))
+        return self._remember(partition, answer)
+
+    def ask_all(
+        self,
+        script: Script,
+        questions: Sequence[tuple[Partition, Sequence[str]]],
+        arguments: Sequence[Argument],
+    ) -> list[list[Any]]:
+        """The same question to several partitions, together. Raises `Unavailable`."""
+        calls = [self._call(partition, keys, arguments) for partition, keys in questions]
+        answers = self.server.run_all(script, calls)
+        return [
+            self._remember(partition, answer)
+            for (partition, _), answer in zip(questions, answers, strict=True)
+        ]
+
+    def _call(
+        self, partition: Partition, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> tuple[Sequence[str], Sequence[Argument]]:
+        epoch, locks = self._seen.get(partition.number, (b"", 0))
+        expected = (LAYOUT_VERSION, self.partitions.count, epoch, locks)
+        return (partition.layout, *keys), (*expected, *arguments)
+
+    def _remember(self, partition: Partition, answer: list[Any]) -> list[Any]:
+        status, epoch, locks, *rest = answer
+        if status not in _UNTRUSTED:
+            self._seen[partition.number] = (epoch, locks)
+        return [status, *rest]
+
+
+def must_be_ok(status: bytes) -> None:
+    """Raise `Unavailable` for any other status."""
+    if status != b"ok":
+        raise Unavailable(status.decode())
