@@ -1,0 +1,29 @@
+"""How gunicorn serves us; it is given to it as `--config python:delegation.gunicorn`."""
+
+import os
+
+import delegation.wiring  # noqa: F401, workers share the code; they share nothing that is alive
+from delegation.settings import Settings
+
+_settings = Settings.from_environment(os.environ)
+
+bind = _settings.bind
+workers = _settings.workers
+worker_class = "delegation.worker.Worker"
+
+# Registry, keys and connections begin after the fork: each worker loads the application itself.
+preload_app = False
+control_socket_disable = True
+
+# A worker that is silent for so long is dead: the longest wait is for an issuer's keys.
+timeout = 30
+graceful_timeout = 30
+
+# Nothing that a client sends is worth a longer line, and nothing of it is written to a log.
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+accesslog = None
+
+# The source address of an event is the peer's: no header can change it.
+forwarded_allow_ips = ""

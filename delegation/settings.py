@@ -1,0 +1,272 @@
+"""The environment to settings: strict, with every problem at once, and nothing assumed."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from delegation.domain.parties import is_name
+from delegation.domain.resources import is_resource_uri
+
+PREFIX = "DELEGATION_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One variable: its *name* without the prefix, its *meaning*, and the value it has by itself.
+
+    *default* is `None` where there is none. *read* turns the text into the value; it raises
+    `ValueError` with what to write instead.
+    """
+
+    name: str
+    meaning: str
+    read: Callable[[str], Any] = field(repr=False)
+    default: str | None = None
+    is_secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The name of the variable."""
+        return PREFIX + self.name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One variable that is wrong, and what to do about it. Values are never shown."""
+
+    variable: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.variable}: {self.message}"
+
+
+class SettingsInvalid(Exception):
+    """The environment cannot be used. *problems* are all that was found, by variable."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this instance of the service runs. `SETTINGS` says what each means."""
+
+    issuer: str
+    redis_url: str = field(repr=False)
+    registry: Path
+    signing_keys: Path
+    partitions: int
+    bind: str
+    workers: int
+    redis_timeout: float
+    max_undrained_events: int
+    refusals_per_minute: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Read all variables that begin with `DELEGATION_`. Raises `SettingsInvalid`.
+
+        An empty variable is a mistake, not an absent one; so is a name that nobody knows.
+        """
+        problems = [
+            Problem(variable, _unknown(variable))
+            for variable in environ
+            if variable.startswith(PREFIX) and variable not in _KNOWN
+        ]
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = environ.get(setting.variable, setting.default)
+            if text is None:
+                continue
+            try:
+                values[setting.name.lower()] = _read(setting, text)
+            except ValueError as error:
+                problems.append(Problem(setting.variable, str(error)))
+        _choose_redis_url(values, environ, problems)
+        problems += [
+            Problem(setting.variable, f"is not set: {setting.meaning}")
+            for setting in SETTINGS
+            if setting.name in _REQUIRED and setting.variable not in environ
+        ]
+        if problems:
+            raise SettingsInvalid(problems)
+        return cls(**values)
+
+
+def _read(setting: Setting, text: str) -> object:
+    if not text:
+        raise ValueError("is empty: give it a value, or unset it")
+    return setting.read(text)
+
+
+def _unknown(variable: str) -> str:
+    nearest = get_close_matches(variable, sorted(_KNOWN), n=1, cutoff=0)[0]
+    return f"is not known; the nearest that is known is {nearest}"
+
+
+def _choose_redis_url(
+    values: dict[str, Any], environ: Mapping[str, str], problems: list[Problem]
+) -> None:
+    """One of the two variables, and not both: it could not be told which one counts."""
+    given = [name for name in ("REDIS_URL", "REDIS_URL_FILE") if PREFIX + name in environ]
+    from_file = values.pop("redis_url_file", None)
+    if not given:
+        problems.append(
+            Problem(PREFIX + "REDIS_URL", "is not set: set it, or DELEGATION_REDIS_URL_FILE")
+        )
+    elif len(given) > 1:
+        problems.append(
+            Problem(
+                PREFIX + "REDIS_URL_FILE", "is set together with DELEGATION_REDIS_URL: unset one"
+            )
+        )
+    elif from_file is not None:
+        values["redis_url"] = from_file
+
+
+def _issuer(text: str) -> str:
+    if not is_resource_uri(text) or not is_name(text) or "?" in text or text.endswith("/"):
+        raise ValueError(
+            "must be an https URL (http only on loopback) without user, query, fragment and "
+            "trailing slash"
+        )
+    return text
+
+
+_REDIS_OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+"""What a Redis URL may ask for. The others would change timeouts and the checking of certificates
+behind our back.
+"""
+
+
+def _redis_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        _ = url.port
+        options = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
+    except ValueError:
+        raise ValueError("must be a URL: redis://, rediss:// or unix://") from None
+    if url.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if url.scheme == "unix" and not url.path.startswith("/"):
+        raise ValueError("must name a socket: unix:///run/redis.sock")
+    if url.scheme != "unix" and not url.hostname:
+        raise ValueError("must name a host: redis://host:6379/0")
+    if url.fragment or not {name for name, _ in options} <= _REDIS_OPTIONS:
+        raise ValueError(f"may have no options but {', '.join(sorted(_REDIS_OPTIONS))}")
+    return text
+
+
+def _redis_url_file(text: str) -> str:
+    try:
+        content = Path(text).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("must be the path of a file that can be read, with the URL") from None
+    return _redis_url(content.strip())
+
+
+def _bind(text: str) -> str:
+    if re.fullmatch(r"unix:/[^\0]+", text):
+        return text
+    address = re.fullmatch(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", text, re.ASCII)
+    if address is None or not 0 < int(address[1]) < 65536:  # noqa: PLR2004, TCP's ports
+        raise ValueError("must be host:port, [address]:port or unix:/path")
+    return text
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _redis_timeout(text: str) -> float:
+    # Two attempts, and the answer is still out within two seconds.
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII) or not 0 < float(text) <= 1:
+        raise ValueError("must be more than 0 seconds, and no more than 1")
+    return float(text)
+
+
+SETTINGS = (
+    Setting(
+        name="ISSUER",
+        meaning="our issuer identifier: what our tokens say in `iss`, and where we are found",
+        read=_issuer,
+    ),
+    Setting(
+        name="REDIS_URL",
+        meaning="where the ledger is: redis://, rediss:// or unix://",
+        read=_redis_url,
+        is_secret=True,
+    ),
+    Setting(
+        name="REDIS_URL_FILE",
+        meaning="instead: a file with that URL, for it may hold a password",
+        read=_redis_url_file,
+    ),
+    Setting(name="REGISTRY", meaning="the directory with the registry's files", read=Path),
+    Setting(name="SIGNING_KEYS", meaning="the file with our private JWK Set", read=Path),
+    Setting(
+        name="PARTITIONS",
+        meaning="how many partitions the ledger has; never changed once it has begun",
+        read=_between(1, 1024),
+        default="64",
+    ),
+    Setting(
+        name="BIND",
+        meaning="where to listen: host:port, or unix:/path",
+        read=_bind,
+        default="127.0.0.1:8080",
+    ),
+    Setting(name="WORKERS", meaning="how many processes", read=_between(1, 64), default="2"),
+    Setting(
+        name="REDIS_TIMEOUT",
+        meaning="seconds to wait for the ledger at each of two attempts",
+        read=_redis_timeout,
+        default="0.5",
+    ),
+    Setting(
+        name="MAX_UNDRAINED_EVENTS",
+        meaning="events that a partition keeps in each of its streams until they are drained; with "
+        "more, nothing is issued",
+        read=_between(1, 1_000_000_000),
+        default="10000",
+    ),
+    Setting(
+        name="REFUSALS_PER_MINUTE",
+        meaning="refusals of one client that a partition records in a minute; the others are only "
+        "counted",
+        read=_between(1, 1_000_000),
+        default="60",
+    ),
+)
+"""Every variable of the service, in the order in which people meet them."""
+
+CLIENT_SIDE = frozenset(
+    {
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "CLIENT_SECRET_FILE",
+        "JWKS_URI",
+        "OTHER_CLIENT_ID",
+        "OTHER_CLIENT_SECRET",
+        "RESOURCE",
+        "SCOPE",
+        "TOKEN_ENDPOINT",
+    }
+)
+"""Variables of the client half, which may live in the same shell."""
+
+_REQUIRED = frozenset({"ISSUER", "REGISTRY", "SIGNING_KEYS"})
+
+_KNOWN = frozenset(PREFIX + name for name in {setting.name for setting in SETTINGS} | CLIENT_SIDE)

@@ -1,0 +1,108 @@
+"""The composition root: the only module that knows every class."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import structlog
+from flask import Flask
+
+from delegation.audit.events import Events
+from delegation.domain.errors import Unavailable
+from delegation.domain.exchange import Exchange
+from delegation.jose.jwks import ForeignKeys
+from delegation.jose.keyring import Keyring
+from delegation.jose.signer import JwtSigner
+from delegation.jose.verifier import JwtVerifier
+from delegation.ledger.cooldown import SharedCooldown
+from delegation.ledger.evidence import Evidence
+from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.partitions import Partitions
+from delegation.ledger.server import Server
+from delegation.ledger.store import Store
+from delegation.registry.loader import load
+from delegation.settings import Settings
+from delegation.web.app import create_app
+from delegation.web.service import Service
+
+_REFETCH_COOLDOWN = 60
+"""Seconds between two unasked-for fetches of an issuer's keys (RFC 8725 §3.10)."""
+
+
+def application(settings: Settings) -> Flask:
+    """The service, ready to serve. Raises what its parts raise where they cannot be loaded."""
+    configure_logging()
+    registry = load(settings.registry, issuer=settings.issuer)
+    keyring = Keyring.load(settings.signing_keys)
+    store = connect(settings)
+    ledger = make_ledger(store, settings)
+    signer = JwtSigner(keyring, settings.issuer)
+    foreign_keys = ForeignKeys(SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN))
+    exchange = Exchange(
+        verifier=JwtVerifier(keyring=keyring, keys=foreign_keys, clock=_now),
+        ledger=ledger,
+        signer=signer,
+        clock=_now,
+    )
+
+    def problems() -> list[str]:
+        return [*_signing_problems(signer), *ledger.problems()]
+
+    published = keyring.public_keys()
+    return create_app(
+        Service(
+            issuer=settings.issuer,
+            registry=lambda: registry,
+            exchange=exchange,
+            ledger=ledger,
+            jwks=lambda: published,
+            problems=problems,
+        )
+    )
+
+
+def connect(settings: Settings) -> Store:
+    """The store that the settings name. Nothing is sent yet."""
+    server = Server(settings.redis_url, timeout=settings.redis_timeout)
+    return Store(server, Partitions(settings.partitions))
+
+
+def make_ledger(store: Store, settings: Settings) -> RedisLedger:
+    """The ledger in *store*."""
+    limits = Limits(
+        undrained_events=settings.max_undrained_events,
+        refusals_per_minute=settings.refusals_per_minute,
+    )
+    return RedisLedger(store, events=Events(), limits=limits)
+
+
+def undrained_events(store: Store) -> Evidence:
+    """The events that stand in *store*."""
+    return Evidence(store)
+
+
+def configure_logging() -> None:
+    """Log JSON lines to standard error; what came from outside is escaped by the form itself."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.ExceptionRenderer(),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _signing_problems(signer: JwtSigner) -> list[str]:
+    try:
+        signer.self_test()
+    except Unavailable as unavailable:
+        return [unavailable.problem]
+    return []
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
