@@ -1,0 +1,148 @@
+"""The keys of trusted issuers: fetched by each worker, kept for a while, never taken on trust."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from delegation.domain.errors import Cause, Unavailable
+from delegation.domain.ports import Cooldown
+from delegation.domain.trust import TrustedIssuer
+from delegation.jose.fetch import Fetcher
+from delegation.jose.keys import PRIVATE_MEMBERS, VerificationKey, natural_algorithm, read_key
+from delegation.jose.parser import TokenFault
+
+FRESH_FOR = 300.0
+"""Seconds after which keys are fetched anew."""
+
+USABLE_FOR = 3600.0
+"""Seconds for which keys are used when they cannot be fetched anew; then nothing is believed."""
+
+RETRY_AFTER = 5.0
+"""Seconds for which a worker leaves an issuer alone after a fetch that failed."""
+
+_DEFAULT_RSA_ALGORITHM = "RS256"
+
+Fetch = Callable[[TrustedIssuer], Mapping[str, Any]]
+"""Gets the document at an issuer's `jwks_uri`, or raises `Unavailable`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What is known of one issuer's keys. *fetched_at* is `None` where they never were."""
+
+    keys: Mapping[str, VerificationKey] = field(default_factory=dict)
+    fetched_at: float | None = None
+    not_before: float = 0.0
+    failing: bool = False
+
+    def is_fresh(self, now: float) -> bool:
+        return self.fetched_at is not None and now < self.fetched_at + FRESH_FOR
+
+    def is_usable(self, now: float) -> bool:
+        return self.fetched_at is not None and now < self.fetched_at + USABLE_FOR
+
+
+class ForeignKeys:
+    """Finds the keys of trusted issuers. Safe under threads: no lock is held across a fetch.
+
+    *cooldown* is shared by all workers, so that unknown key ids cannot be turned into a flood of
+    requests to the issuer. *clock* tells monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        cooldown: Cooldown,
+        *,
+        fetch: Fetch | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cooldown = cooldown
+        self._fetch = fetch or Fetcher()
+        self._clock = clock
+        self._memo: dict[object, _Known] = {}
+
+    def find(self, issuer: TrustedIssuer, kid: str) -> VerificationKey:
+        """The key *kid* among those of *issuer*, and of no other (RFC 8725 §3.8).
+
+        Raises `TokenFault` where the issuer has no such key, `Unavailable` where nobody can tell.
+        """
+        began = self._clock()
+        known = self._current(issuer, began)
+        if kid not in known.keys and self._may_have_more(issuer, known, began):
+            known = self._refetched(issuer, known)
+        if kid in known.keys:
+            return known.keys[kid]
+        if known.failing:
+            raise Unavailable("issuer_keys")
+        raise TokenFault(Cause.KEY_UNKNOWN, kid=kid)
+
+    def _current(self, issuer: TrustedIssuer, now: float) -> _Known:
+        known = self._memo.get(_place(issuer), _Known())
+        if not known.is_fresh(now) and now >= known.not_before:
+            known = self._refetched(issuer, known)
+        if not known.is_usable(now):
+            raise Unavailable("issuer_keys")
+        return known
+
+    def _may_have_more(self, issuer: TrustedIssuer, known: _Known, began: float) -> bool:
+        """Whether to ask the issuer again: it may have a new key, or somebody made up an id."""
+        just_fetched = known.fetched_at is not None and known.fetched_at >= began
+        if just_fetched or began < known.not_before:
+            return False
+        return self._cooldown.begin(f"issuer_keys:{issuer.alias}")
+
+    def _refetched(self, issuer: TrustedIssuer, known: _Known) -> _Known:
+        place = _place(issuer)
+        if known.fetched_at is not None:
+            # Meanwhile other threads make do with what there is.
+            self._memo[place] = replace(known, not_before=self._clock() + RETRY_AFTER)
+        try:
+            keys = _usable_keys(self._fetch(issuer), issuer)
+        except Unavailable:
+            result = replace(known, not_before=self._clock() + RETRY_AFTER, failing=True)
+        else:
+            result = _Known(keys=keys, fetched_at=self._clock())
+        self._memo[place] = result
+        return result
+
+
+def _place(issuer: TrustedIssuer) -> tuple[str, frozenset[str], bool]:
+    """All of an issuer's entry that its keys, as we read them, depend on."""
+    return issuer.jwks_uri, issuer.algorithms, issuer.private_network
+
+
+def _usable_keys(document: Mapping[str, Any], issuer: TrustedIssuer) -> dict[str, VerificationKey]:
+    """The signature keys in a JWK Set. What we cannot use is passed over (RFC 7517 §5)."""
+    listed = document.get("keys")
+    if not isinstance(listed, list):
+        raise Unavailable("issuer_keys")
+    usable = [key for jwk in listed if (key := _read(jwk, issuer)) is not None]
+    # Two keys of one name: whichever we took, the issuer may have meant the other.
+    count = Counter(key.kid for key in usable)
+    return {key.kid: key for key in usable if count[key.kid] == 1}
+
+
+def _read(jwk: object, issuer: TrustedIssuer) -> VerificationKey | None:
+    if not isinstance(jwk, dict) or PRIVATE_MEMBERS & jwk.keys():
+        return None
+    if jwk.get("use", "sig") != "sig" or "verify" not in _list(jwk.get("key_ops", ["verify"])):
+        return None
+    kid, algorithm = jwk.get("kid"), jwk.get("alg", _algorithm(jwk, issuer))
+    if not isinstance(kid, str) or not isinstance(algorithm, str):
+        return None
+    try:
+        return VerificationKey(kid=kid, algorithm=algorithm, key=read_key(jwk, algorithm))
+    except ValueError:
+        return None
+
+
+def _algorithm(jwk: Mapping[str, Any], issuer: TrustedIssuer) -> str:
+    """One key, one algorithm (RFC 8725 §3.1), also where the key itself does not say which."""
+    rsa = [name for name in issuer.algorithms if name.startswith(("RS", "PS"))]
+    return natural_algorithm(jwk) or (rsa[0] if len(rsa) == 1 else _DEFAULT_RSA_ALGORITHM)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

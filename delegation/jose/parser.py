@@ -1,0 +1,116 @@
+"""The one strict parser: takes a JWT apart, and believes nothing of it."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
+
+from delegation.domain.errors import Cause
+from delegation.jose.strict_json import read_object
+
+MAX_LENGTH = 16 * 1024
+"""Characters in a token. An actor chain of the permitted size fits many times over."""
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_KEY_ID = re.compile(r"[A-Za-z0-9._~+/=:@#-]{1,128}")
+
+_BARRED = frozenset({"crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc"})
+"""Header members that would bring a key along, or say that the token means something else.
+
+A certificate's thumbprint (`x5t`) does neither: some issuers always send it, and nothing reads it.
+"""
+
+_DATES = ("exp", "iat", "nbf", "auth_time")
+_END_OF_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that a datetime can tell
+
+
+class TokenFault(Exception):
+    """The token is not acceptable, for *cause*; *detail* is for the event.
+
+    It says nothing about which token of a request it is about: the verifier does.
+    """
+
+    def __init__(self, cause: Cause, **detail: object) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnverifiedToken:
+    """A JWT in its parts, in proper form. Anybody can have written it.
+
+    *type* is the header's `typ` as it stands. *signing_input* is what *signature* should be over.
+    """
+
+    algorithm: str
+    kid: str
+    type: str | None
+    claims: Mapping[str, Any] = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def parse(value: str) -> UnverifiedToken:
+    """Take a JWT in compact serialisation apart (RFC 7515 §7.1). Raises `TokenFault`.
+
+    There is exactly one way to write each part: no padding, no white space, no stray bits. Dates
+    are JSON numbers in the range of the calendar.
+    """
+    if len(value) > MAX_LENGTH:
+        raise TokenFault(Cause.TOKEN_TOO_LARGE, length=len(value))
+    parts = _COMPACT.fullmatch(value)
+    if parts is None:
+        raise TokenFault(Cause.TOKEN_MALFORMED)
+    try:
+        header, claims, signature = (
+            read_object(_decode(parts[1])),
+            read_object(_decode(parts[2])),
+            _decode(parts[3]),
+        )
+    except ValueError:
+        # The error would carry the whole document along; what it says is of no use to anyone.
+        raise TokenFault(Cause.TOKEN_MALFORMED) from None
+    _must_be_proper(header)
+    for name in _DATES:
+        if name in claims and not is_numeric_date(claims[name]):
+            raise TokenFault(Cause.TOKEN_CLAIMS, claim=name)
+    return UnverifiedToken(
+        algorithm=header["alg"],
+        kid=header["kid"],
+        type=header.get("typ"),
+        claims=claims,
+        signing_input=value.rpartition(".")[0].encode("ascii"),
+        signature=signature,
+    )
+
+
+def is_numeric_date(value: object) -> TypeGuard[float]:
+    """Whether *value* is a NumericDate (RFC 7519 §2) that a `datetime` can tell."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and 0 <= value <= _END_OF_TIME
+
+
+def _decode(segment: str) -> bytes:
+    decoded = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    # The last character may have bits to spare, and so be written in several ways (RFC 4648 §3.5).
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != segment.encode("ascii"):
+        raise ValueError("not the canonical encoding")
+    return decoded
+
+
+def _must_be_proper(header: Mapping[str, Any]) -> None:
+    """RFC 8725 §3.10: the header names a key that we already have, and brings nothing along."""
+    for name in header:
+        if name in _BARRED:
+            raise TokenFault(Cause.TOKEN_HEADER, member="barred")
+    if not isinstance(header.get("alg"), str):
+        raise TokenFault(Cause.TOKEN_HEADER, member="alg")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not _KEY_ID.fullmatch(kid):
+        raise TokenFault(Cause.TOKEN_HEADER, member="kid")
+    if "typ" in header and not isinstance(header["typ"], str):
+        raise TokenFault(Cause.TOKEN_HEADER, member="typ")

@@ -1,0 +1,204 @@
+"""One profile per kind of token: no token fits two (RFC 8725 §3.12)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from delegation.domain.errors import Cause
+from delegation.domain.grants import MAX_LIFETIME
+from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.registry import Registry
+from delegation.domain.tokens import VerifiedToken
+from delegation.domain.trust import TrustedIssuer
+from delegation.jose import claims as read
+from delegation.jose.jwks import ForeignKeys
+from delegation.jose.keyring import SUPPORTED, Keyring
+from delegation.jose.keys import VerificationKey
+from delegation.jose.parser import TokenFault, UnverifiedToken
+from delegation.jose.signer import SEPARATOR, TYPE
+
+LONGEST_LIFE = timedelta(hours=24)
+"""The longest life of a foreign token. Ended locks are remembered for as long, and no longer."""
+
+_NOT_AN_ACCESS_TOKEN = frozenset({"nonce", "at_hash", "c_hash", "events"})
+"""What ID tokens and security events have, and access tokens have not (RFC 8693 §3)."""
+
+
+class Profile(Protocol):
+    """What a token of one kind, of one issuer, has to be."""
+
+    @property
+    def issuer(self) -> str:
+        """What `iss` says."""
+        ...
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """Those that the issuer may sign with."""
+        ...
+
+    @property
+    def longest_life(self) -> timedelta:
+        """From `iat` to `exp`."""
+        ...
+
+    def check_type(self, token: UnverifiedToken) -> None:
+        """Raises `TokenFault` where the token is of another kind, by its header or its claims."""
+        ...
+
+    def key(self, kid: str) -> VerificationKey:
+        """The issuer's key of that name. Raises `TokenFault`, or `Unavailable`."""
+        ...
+
+    def read(self, token: UnverifiedToken) -> VerifiedToken:
+        """What the token says, once its signature and its lifetime have held.
+
+        Raises `TokenFault` or `ValueError` where a claim is not as it must be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignAccessToken:
+    """An access token of a trusted issuer, as its entry in the registry describes it."""
+
+    trusted: TrustedIssuer
+    our_issuer: str
+    keys: ForeignKeys
+    longest_life: timedelta = LONGEST_LIFE
+
+    @property
+    def issuer(self) -> str:
+        """As the registry has it."""
+        return self.trusted.issuer
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """As the registry has them."""
+        return self.trusted.algorithms
+
+    def check_type(self, token: UnverifiedToken) -> None:
+        """RFC 8725 §3.11: a type of the entry; none or `JWT` only where the claims make up for
+        it.
+        """
+        if _NOT_AN_ACCESS_TOKEN & token.claims.keys():
+            raise TokenFault(Cause.TOKEN_TYPE, problem="claims")
+        kind = _media_type(token.type)
+        if kind in self.trusted.types:
+            return
+        if kind not in {None, "jwt"} or not self.trusted.legacy_types:
+            raise TokenFault(Cause.TOKEN_TYPE, problem="typ")
+        if not {self.trusted.scope_claim, self.trusted.client_claim} & token.claims.keys():
+            raise TokenFault(Cause.TOKEN_TYPE, problem="neither scope nor client")
+
+    def key(self, kid: str) -> VerificationKey:
+        """Among the keys that this issuer publishes."""
+        return self.keys.find(self.trusted, kid)
+
+    def read(self, token: UnverifiedToken) -> VerifiedToken:
+        """In the vocabulary of the issuer."""
+        trusted, claims = self.trusted, token.claims
+        audience = read.audience(claims)
+        if len(audience) > 1 and not trusted.several_audiences:
+            raise TokenFault(Cause.AUDIENCE, claim="aud")
+        read_scope = read.scope_array if trusted.scope_is_array else read.scope
+        return VerifiedToken(
+            issuer=trusted.issuer,
+            id=read.name(trusted.identify(claims, token.signing_input), "id"),
+            subject=Identity(trusted.issuer, read.name(claims.get("sub"), "sub")),
+            alias=trusted.alias,
+            audience=audience,
+            scope=read_scope(claims, trusted.scope_claim),
+            issued_at=read.date(claims, "iat"),
+            expires_at=read.date(claims, "exp"),
+            agent=read.optional_name(claims, trusted.client_claim),
+            actors=self._actors(claims),
+            may_act=read.may_act(claims),
+            authentication=read.authentication(claims),
+            claims=read.named(claims, trusted.claims),
+        )
+
+    def _actors(self, claims: Mapping[str, Any]) -> ActorChain:
+        if "act" in claims and not self.trusted.asserts_actors:
+            raise TokenFault(Cause.CHAIN_NOT_TRUSTED)
+        chain = read.actors(claims, default_issuer=self.trusted.actor_issuer)
+        # Our clients are identities of our issuer: only a token of ours can say that one acts.
+        if any(actor.identity.issuer == self.our_issuer for actor in chain):
+            raise TokenFault(Cause.CHAIN_NOT_TRUSTED)
+        return chain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAccessToken:
+    """An access token that we issued. The root identity is in its `sub`, with an actor chain."""
+
+    registry: Registry
+    keyring: Keyring
+    algorithms: frozenset[str] = SUPPORTED
+    longest_life: timedelta = MAX_LIFETIME
+
+    @property
+    def issuer(self) -> str:
+        """We."""
+        return self.registry.issuer
+
+    def check_type(self, token: UnverifiedToken) -> None:
+        """RFC 9068 §2.1, in the one way we write it."""
+        if token.type != TYPE:
+            raise TokenFault(Cause.TOKEN_TYPE, problem="typ")
+
+    def key(self, kid: str) -> VerificationKey:
+        """Any that we publish: one that retires has signed tokens that still live."""
+        key = self.keyring.find(kid)
+        if key is None:
+            raise TokenFault(Cause.KEY_UNKNOWN, kid=kid)
+        return key
+
+    def read(self, token: UnverifiedToken) -> VerifiedToken:
+        """As our signer writes it. `sub_id` is for others: `sub` alone says who the root is."""
+        claims = token.claims
+        root, alias = self._root(claims.get("sub"))
+        audience = read.audience(claims)
+        if len(audience) != 1:
+            raise TokenFault(Cause.AUDIENCE, claim="aud")
+        client = read.name(claims.get("client_id"), "client_id")
+        return VerifiedToken(
+            issuer=self.issuer,
+            id=read.name(claims.get("jti"), "jti"),
+            subject=root,
+            alias=alias,
+            audience=audience,
+            scope=read.scope(claims, "scope"),
+            issued_at=read.date(claims, "iat"),
+            expires_at=read.date(claims, "exp"),
+            agent=client,
+            actors=self._actors(claims, client),
+            may_act=read.may_act(claims),
+            authentication=read.authentication(claims),
+            txn=read.name(claims.get("txn"), "txn"),
+            is_ours=True,
+        )
+
+    def _root(self, sub: object) -> tuple[Identity, str]:
+        if not isinstance(sub, str):
+            raise TokenFault(Cause.TOKEN_CLAIMS, claim="sub")
+        # A foreign subject may hold the separator, an alias may not.
+        alias, _, subject = sub.partition(SEPARATOR)
+        trusted = self.registry.aliases.get(alias)
+        if trusted is None:
+            raise TokenFault(Cause.ISSUER_NOT_TRUSTED, claim="sub")
+        return Identity(trusted.issuer, read.name(subject, "sub")), alias
+
+    def _actors(self, claims: Mapping[str, Any], client: str) -> ActorChain:
+        chain = read.actors(claims)
+        if not chain or chain.actors[0].identity != Identity(self.issuer, client):
+            raise TokenFault(Cause.CHAIN_MALFORMED, problem="the head is not the client")
+        return chain
+
+
+def _media_type(value: str | None) -> str | None:
+    """A `typ` as it is compared: the case does not matter, and the prefix may be left out
+    (RFC 7515 §4.1.9).
+    """
+    return None if value is None else value.lower().removeprefix("application/")
