@@ -1,0 +1,117 @@
+"""Who calls: client authentication by a secret, one mechanism per request (RFC 6749 §2.3)."""
+
+import base64
+from collections.abc import Collection
+from typing import Protocol
+from urllib.parse import unquote_plus
+
+from authlib.oauth2.rfc6749 import ClientMixin
+
+from delegation.domain.errors import Cause, InvalidRequest
+from delegation.domain.parties import Client
+from delegation.domain.registry import Registry
+from delegation.web.errors import AuthenticationFailed
+from delegation.web.form import Form
+
+SECRET_BASIC = "client_secret_basic"
+SECRET_POST = "client_secret_post"
+ASSERTION = "private_key_jwt"
+
+
+class Credentials(Protocol):
+    """The parts of a request that say who sent it, and the registry that knows them."""
+
+    @property
+    def form(self) -> Form:
+        """Its parameters."""
+        ...
+
+    @property
+    def authorization(self) -> str | None:
+        """Its `Authorization` header; `None` where there is none."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The snapshot that everything in this request is decided by."""
+        ...
+
+
+class RegisteredClient(ClientMixin):
+    """A client of the registry, as Authlib wants to see it."""
+
+    def __init__(self, party: Client) -> None:
+        self.party = party
+
+    def check_endpoint_auth_method(self, _method: str, _endpoint: str) -> bool:
+        """Whoever holds a secret may send it either way."""
+        return True
+
+
+def mechanism(request: Credentials, accepted: Collection[str]) -> str:
+    """How *request* authenticates its client.
+
+    Raises `InvalidRequest` for more than one mechanism, `AuthenticationFailed` where there is none
+    that is *accepted*.
+    """
+    form = request.form
+    used = [
+        name
+        for name, credential in (
+            (SECRET_BASIC, request.authorization),
+            (SECRET_POST, form.get("client_secret")),
+            (ASSERTION, form.get("client_assertion")),
+        )
+        if credential is not None
+    ]
+    if len(used) > 1:
+        raise InvalidRequest(Cause.MALFORMED)
+    if not used or used[0] not in accepted:
+        raise AuthenticationFailed(form.get("client_id"))
+    return used[0]
+
+
+def by_basic(_query_client: object, request: Credentials) -> RegisteredClient:
+    """`client_secret_basic`. A `client_id` in the form must be the same (RFC 7521 §4.2)."""
+    client_id, secret = _basic(request.authorization or "")
+    if request.form.get("client_id") not in {None, client_id}:
+        raise InvalidRequest(Cause.MALFORMED)
+    return _authenticated(client_id, secret, request.registry)
+
+
+def by_post(_query_client: object, request: Credentials) -> RegisteredClient:
+    """`client_secret_post`."""
+    client_id = request.form.get("client_id") or ""
+    return _authenticated(client_id, request.form.get("client_secret") or "", request.registry)
+
+
+_STRANGER = Client(id="", audience="", may_exchange=False, secrets=(bytes(32),))
+
+
+def _authenticated(client_id: str, secret: str, registry: Registry) -> RegisteredClient:
+    # A stranger's secret is hashed and compared as well: unknown and wrong take the same time.
+    client = registry.clients.get(client_id, _STRANGER)
+    if not client.holds(secret) or client is _STRANGER:
+        raise AuthenticationFailed(client_id or None)
+    return RegisteredClient(client)
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """Id and secret, both form-urlencoded before they were put together (RFC 6749 §2.3.1)."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise AuthenticationFailed
+    try:
+        pair = _strictly_decoded(encoded.strip(" ")).decode()
+        client_id, secret = (unquote_plus(part, errors="strict") for part in pair.split(":", 1))
+    except ValueError:
+        raise AuthenticationFailed from None
+    return client_id, secret
+
+
+def _strictly_decoded(encoded: str) -> bytes:
+    """Base64 that could not be written in another way; Python's own strict mode lets a `=` pass."""
+    decoded = base64.b64decode(encoded, validate=True)
+    if base64.b64encode(decoded).decode() != encoded:
+        raise ValueError("not canonical")
+    return decoded

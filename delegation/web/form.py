@@ -1,0 +1,170 @@
+"""The form of a token request: read once, strictly, and then put into the domain's words."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qsl
+
+from flask import Request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from delegation.domain.case import ExchangeRequest
+from delegation.domain.errors import ActorTokenRejected, Cause, InvalidRequest, InvalidScope
+from delegation.domain.resources import Targets
+from delegation.domain.tokens import PresentedToken, Scope, TokenType, parse_scope
+
+MAX_BODY = 64 * 1024
+"""Bytes in a request's body."""
+
+MAX_FIELDS = 64
+"""Parameters in a form, known and unknown."""
+
+_CONTENT_TYPE = re.compile(
+    r'application/x-www-form-urlencoded(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?',
+    re.ASCII | re.IGNORECASE,
+)
+
+_MAY_REPEAT = frozenset({"resource", "audience"})
+
+# `scope`, `resource` and `audience` have grammars of their own, and errors of their own.
+_PRINTABLE = frozenset(
+    {
+        "grant_type",
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
+        "requested_token_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The parameters of a request. An empty value is an omitted one (RFC 6749 §3.2)."""
+
+    _single: Mapping[str, str]
+    resources: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """The value of a parameter that cannot repeat."""
+        return self._single.get(name) or None
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Read a form in one pass. Raises `InvalidRequest`.
+
+        It must be UTF-8, raw and escaped (RFC 6749 appendix B). No parameter may come twice, known
+        or unknown, but for `resource` and `audience` (RFC 6749 §3.2, RFC 8693 §2.1).
+        """
+        try:
+            fields = parse_qsl(
+                body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+            )
+        except ValueError:
+            raise InvalidRequest(Cause.MALFORMED) from None
+        single: dict[str, str] = {}
+        repeating: dict[str, list[str]] = {name: [] for name in _MAY_REPEAT}
+        for name, value in fields:
+            if name in repeating:
+                repeating[name].append(value)
+                continue
+            if name in single or (name in _PRINTABLE and not value.isprintable()):
+                raise InvalidRequest(Cause.MALFORMED)
+            single[name] = value
+        return cls(
+            single,
+            resources=tuple(filter(None, repeating["resource"])),
+            audiences=tuple(filter(None, repeating["audience"])),
+        )
+
+
+def read_form(http: Request) -> Form:
+    """The form in the body of *http*, and nothing from anywhere else (RFC 8693 §2.1).
+
+    Raises `InvalidRequest`, or `RequestEntityTooLarge`.
+    """
+    environ = http.environ
+    if not _CONTENT_TYPE.fullmatch(environ.get("CONTENT_TYPE", "")):
+        raise InvalidRequest(Cause.MALFORMED)
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise InvalidRequest(Cause.MALFORMED)
+    form = Form.parse(_body(http))
+    if environ.get("QUERY_STRING"):
+        # What stands in a URL stands in access logs; and it is never merged into the form.
+        raise InvalidRequest(Cause.MALFORMED)
+    return form
+
+
+def _body(http: Request) -> bytes:
+    # Werkzeug cuts a chunked body at its limit and says nothing: so one byte more is read.
+    http.max_content_length = MAX_BODY + 1
+    try:
+        body = http.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001, what a server raises for bad chunks is a class of its own
+        raise InvalidRequest(Cause.MALFORMED) from None
+    if len(body) > MAX_BODY:
+        raise RequestEntityTooLarge
+    if http.content_length not in {None, len(body)}:
+        # The connection broke; what did arrive may mean something else.
+        raise InvalidRequest(Cause.MALFORMED)
+    return body
+
+
+def exchange_request(form: Form) -> ExchangeRequest:
+    """What *form* asks for, by the syntax of RFC 8693 §2.1 and nothing else. Raises a `Refused`."""
+    value = form.get("subject_token")
+    type_ = form.get("subject_token_type")
+    if value is None or type_ is None:
+        raise InvalidRequest(Cause.MALFORMED)
+    subject_token = PresentedToken(value=value, type=_token_type(type_))
+    requested_token_type(form)
+    _must_have_no_actor_token(form)
+    return ExchangeRequest(
+        subject_token=subject_token,
+        targets=Targets(resources=form.resources, audiences=form.audiences),
+        scope=_scope(form),
+    )
+
+
+def requested_token_type(form: Form) -> TokenType:
+    """What the issued token is to be called: an access token, which is a JWT as well."""
+    requested = form.get("requested_token_type")
+    return TokenType.ACCESS_TOKEN if requested is None else _token_type(requested)
+
+
+def _token_type(uri: str) -> TokenType:
+    try:
+        return TokenType(uri)
+    except ValueError:
+        raise InvalidRequest(Cause.UNSUPPORTED_TOKEN_TYPE) from None
+
+
+def _must_have_no_actor_token(form: Form) -> None:
+    """The authenticated client is the actor, and no one else is: but a request must be in form."""
+    value = form.get("actor_token")
+    type_ = form.get("actor_token_type")
+    if value is None and type_ is None:
+        return
+    if value is None or type_ is None:
+        raise InvalidRequest(Cause.MALFORMED)
+    _token_type(type_)
+    raise ActorTokenRejected(Cause.ACTOR_TOKENS_NOT_ACCEPTED)
+
+
+def _scope(form: Form) -> Scope | None:
+    text = form.get("scope")
+    if text is None:
+        return None
+    try:
+        return parse_scope(text)
+    except ValueError:
+        raise InvalidScope(Cause.SCOPE_MALFORMED) from None

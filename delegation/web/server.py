@@ -1,0 +1,138 @@
+"""Authlib's server, held to RFC 6749: it dispatches, and reads nothing of a request by itself."""
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import NoReturn
+
+import flask
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Payload, OAuth2Request
+from authlib.oauth2.rfc6749.errors import InsecureTransportError
+
+from delegation.domain.case import Origin
+from delegation.domain.errors import Cause, InvalidRequest
+from delegation.domain.registry import Registry
+from delegation.web import answers
+from delegation.web.clients import (
+    SECRET_BASIC,
+    SECRET_POST,
+    RegisteredClient,
+    by_basic,
+    by_post,
+    mechanism,
+)
+from delegation.web.errors import AuthenticationFailed, TooManyFailures
+from delegation.web.form import Form, read_form
+from delegation.web.grant import TokenExchangeGrant, serving
+from delegation.web.limits import Brake, SampledLog, Seconds, shown
+from delegation.web.service import Service
+
+# W3C Trace Context §3.2; version ff and ids of zeros are invalid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
+)
+
+
+class TokenRequest(OAuth2Request):
+    """A request, read once: parameters from its form alone, its address from our configuration.
+
+    Authlib's own would merge the query string in, and believe the `Host` header.
+    """
+
+    def __init__(self, uri: str, *, form: Form, registry: Registry, http: flask.Request) -> None:
+        super().__init__(http.method, uri)
+        self._form = form
+        self.payload = _Payload(form)
+        self.registry = registry
+        self.authorization: str | None = http.environ.get("HTTP_AUTHORIZATION")
+        self.origin = _origin(http)
+
+    @property
+    def form(self) -> Form:
+        """What was asked for."""
+        return self._form
+
+
+class _Payload(OAuth2Payload):
+    """The form under the name that Authlib gives it."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+
+    @property
+    def data(self) -> Form:
+        return self._form
+
+
+class Server(AuthorizationServer):
+    """Finds the grant, authenticates the client, and leaves every error to the one boundary.
+
+    *uri* is the token endpoint's address; where it is neither https nor loopback, there is no
+    server.
+    """
+
+    def __init__(self, service: Service, *, uri: str, seconds: Seconds) -> None:
+        super().__init__()
+        # Authlib would say so at every request: better now.
+        InsecureTransportError.check(uri)
+        self._service = service
+        self._uri = uri
+        self._brake = Brake(seconds)
+        self._log = SampledLog(seconds, level=logging.WARNING)
+        self.register_grant(TokenExchangeGrant, [serving(service)])
+        self.register_client_auth_method(SECRET_BASIC, by_basic)
+        self.register_client_auth_method(SECRET_POST, by_post)
+
+    def create_oauth2_request(self, _request: object) -> TokenRequest:
+        """The current request, which must be a form; with the registry's snapshot, taken once."""
+        http = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        form = read_form(http)
+        return TokenRequest(self._uri, form=form, registry=self._service.registry(), http=http)
+
+    def get_token_grant(self, request: TokenRequest) -> BaseGrant:
+        """The grant for `grant_type`: where it is missing, that is an invalid request."""
+        if request.form.get("grant_type") is None:
+            raise InvalidRequest(Cause.MALFORMED)
+        return super().get_token_grant(request)
+
+    def authenticate_client(
+        self, request: TokenRequest, methods: Collection[str], endpoint: str = "token"
+    ) -> RegisteredClient:
+        """The client, by the one mechanism that the request uses: no other is tried after it."""
+        try:
+            used = mechanism(request, methods)
+            client: RegisteredClient = super().authenticate_client(request, [used], endpoint)
+        except AuthenticationFailed as failure:
+            self._note(failure, request.origin.address)
+            raise
+        return client
+
+    def handle_response(
+        self, status: int, body: Mapping[str, object], headers: Iterable[tuple[str, str]]
+    ) -> flask.Response:
+        """An answer, as all of ours are."""
+        return answers.private(status, body, headers)
+
+    def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
+        """Authlib's texts repeat what the client sent; the boundary's do not."""
+        raise error
+
+    def _note(self, failure: AuthenticationFailed, address: str) -> None:
+        """Log it and count it. Raises `TooManyFailures` when it is one too many."""
+        claimed = failure.claimed
+        name = None if claimed is None else shown(claimed)
+        self._log("authentication_failed", client=name, address=address)
+        if claimed is None:
+            return
+        wait = self._brake.failed(address, claimed)
+        if wait:
+            raise TooManyFailures(wait)
+
+
+def _origin(http: flask.Request) -> Origin:
+    traceparent = http.environ.get("HTTP_TRACEPARENT", "")
+    return Origin(
+        address=http.remote_addr or "",
+        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+    )

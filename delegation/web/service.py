@@ -1,0 +1,25 @@
+"""What the endpoints need of the rest of the house, as one value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from delegation.domain.exchange import Exchange
+from delegation.domain.ports import Ledger
+from delegation.domain.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that is ready to be put on the web.
+
+    *issuer* is our own identifier: the only source of our address. *registry* gives the current
+    snapshot, *jwks* our public key set. *problems* names what is unwell; it is empty when all is
+    well, and its names are constants.
+    """
+
+    issuer: str
+    registry: Callable[[], Registry]
+    exchange: Exchange
+    ledger: Ledger
+    jwks: Callable[[], Mapping[str, object]]
+    problems: Callable[[], Sequence[str]]
