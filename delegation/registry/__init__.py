@@ -1,0 +1,1 @@
+"""The registry: reviewed YAML files, read strictly into values of the domain."""

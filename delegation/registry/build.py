@@ -1,0 +1,103 @@
+"""Checked entries to the values of the domain."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from delegation.domain.grants import Agents, Grant, Subjects
+from delegation.domain.parties import Client
+from delegation.domain.registry import Registry
+from delegation.domain.resources import Resource
+from delegation.domain.trust import TrustedIssuer
+from delegation.registry.entries import Entries
+from delegation.registry.schema import (
+    ClientEntry,
+    GrantEntry,
+    IssuerEntry,
+    ResourceEntry,
+    SubjectsEntry,
+)
+
+
+def build(entries: Entries, *, issuer: str, revision: str) -> Registry:
+    """The registry that *entries* describe. They are taken to be free of problems."""
+    issuers = {sited.entry.alias: sited.entry.issuer for sited in entries.issuers}
+    return Registry.of(
+        issuer=issuer,
+        revision=revision,
+        issuers=[_issuer(sited.entry) for sited in entries.issuers],
+        clients=[_client(sited.entry) for sited in entries.clients],
+        resources=[_resource(sited.entry) for sited in entries.resources],
+        grants=[_grant(sited.entry, issuers) for sited in entries.grants],
+    )
+
+
+def _issuer(entry: IssuerEntry) -> TrustedIssuer:
+    return TrustedIssuer(
+        issuer=entry.issuer,
+        alias=entry.alias,
+        jwks_uri=entry.jwks_uri,
+        algorithms=frozenset(entry.algorithms),
+        types=frozenset(entry.types),
+        legacy_types=entry.legacy_types,
+        id_claim=entry.id_claim,
+        scope_claim=entry.scope_claim,
+        scope_is_array=entry.scope_format == "array",
+        client_claim=entry.client_claim,
+        several_audiences=entry.several_audiences,
+        asserts_actors=entry.asserts_actors,
+        actor_issuer=entry.actor_issuer or None,
+        claims=dict(entry.claims),
+        private_network=entry.private_network,
+    )
+
+
+def _client(entry: ClientEntry) -> Client:
+    return Client(
+        id=entry.id,
+        audience=entry.audience,
+        may_exchange=entry.exchange,
+        secrets=tuple(bytes.fromhex(secret.removeprefix("sha256:")) for secret in entry.secrets),
+    )
+
+
+def _resource(entry: ResourceEntry) -> Resource:
+    return Resource(
+        identifier=entry.identifier,
+        names=frozenset(entry.names),
+        scopes=frozenset(entry.scopes),
+        clients={client: frozenset(scopes) for client, scopes in entry.clients.items()},
+    )
+
+
+def _grant(entry: GrantEntry, issuers: Mapping[str, str]) -> Grant:
+    never = entry.expires == "never"
+    return Grant(
+        id=entry.id,
+        client=entry.client,
+        resource=entry.resource,
+        subjects=tuple(_subjects(subjects, issuers) for subjects in entry.subjects),
+        agents=_agents(entry),
+        scopes={name: frozenset(scopes) for name, scopes in entry.scopes.items()},
+        lifetime=timedelta(seconds=entry.lifetime),
+        chain_limit=entry.chain_limit,
+        expires_at=None if never else datetime.fromisoformat(entry.expires),
+        services=entry.services,
+        cycles=entry.cycles,
+        downscope=entry.downscope,
+        single_use=entry.single_use,
+    )
+
+
+def _agents(entry: GrantEntry) -> Agents:
+    if entry.agents == "any":
+        return Agents(any=True)
+    return Agents(registered=frozenset(entry.agents))
+
+
+def _subjects(entry: SubjectsEntry, issuers: Mapping[str, str]) -> Subjects:
+    return Subjects(
+        issuer=issuers[entry.issuer],
+        people=frozenset(entry.people),
+        claims={name: frozenset(values) for name, values in entry.claims.items()},
+        everyone=entry.everyone,
+    )

@@ -1,0 +1,251 @@
+"""What no entry can show by itself: contradictions within it, between entries, and with us."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from delegation.registry.entries import E, Entries, Sited, closest
+from delegation.registry.problems import Code, Problem
+from delegation.registry.schema import (
+    ClientEntry,
+    GrantEntry,
+    IssuerEntry,
+    ResourceEntry,
+    SubjectsEntry,
+)
+
+RESERVED_CLAIMS = frozenset(
+    {
+        "act",
+        "aud",
+        "authorization_details",
+        "client_id",
+        "cnf",
+        "exp",
+        "iat",
+        "iss",
+        "jti",
+        "may_act",
+        "nbf",
+        "scope",
+        "sub",
+        "sub_id",
+    }
+)
+"""Claims with a meaning of their own, which no configuration may give them another."""
+
+
+def check(entries: Entries, *, issuer: str) -> Iterator[Problem]:
+    """Everything that is wrong with *entries* together, for a service that is itself *issuer*."""
+    yield from _ids(entries)
+    for trusted in entries.issuers:
+        yield from _claims(trusted)
+        yield from _actors(trusted)
+    yield from _ourselves(entries, issuer)
+    yield from _audiences_and_secrets(entries.clients)
+    yield from _names(entries.resources)
+    # Of two with one name, the first counts here: the other one is reported for that already.
+    clients = {client.entry.id: client for client in reversed(entries.clients)}
+    for resource in entries.resources:
+        yield from _admissions(resource, clients, entries)
+    issuers = {trusted.entry.alias: trusted for trusted in reversed(entries.issuers)}
+    resources = {one.entry.identifier: one for one in reversed(entries.resources)}
+    for grant in entries.grants:
+        yield from _target(grant, resources, entries)
+        for index, subjects in enumerate(grant.entry.subjects):
+            yield from _conditions(grant, index, subjects)
+            yield from _references(grant, index, subjects, issuers=issuers, entries=entries)
+
+
+def _ids(entries: Entries) -> Iterator[Problem]:
+    """An id, an alias, an issuer or an identifier stands for one thing, in all files together."""
+    yield from _repeated(entries.issuers, "alias", lambda entry: entry.alias)
+    yield from _repeated(entries.issuers, "issuer", lambda entry: entry.issuer)
+    yield from _repeated(entries.clients, "id", lambda entry: entry.id)
+    yield from _repeated(entries.resources, "identifier", lambda entry: entry.identifier)
+    yield from _repeated(entries.grants, "id", lambda entry: entry.id)
+
+
+def _repeated(sited: Iterable[Sited[E]], key: str, name: Callable[[E], str]) -> Iterator[Problem]:
+    first: dict[str, Sited[E]] = {}
+    for one in sited:
+        other = first.setdefault(name(one.entry), one)
+        if other is not one:
+            message = f"`{key}` is used already at {other}: remove or rename one of the two"
+            yield one.problem(Code.DUPLICATE_ID, message, key)
+
+
+def _claims(trusted: Sited[IssuerEntry]) -> Iterator[Problem]:
+    """One claim has one meaning (RFC 8693 §4)."""
+    entry = trusted.entry
+    used = {
+        "id_claim": (entry.id_claim, "jti"),
+        "scope_claim": (entry.scope_claim, "scope"),
+        "client_claim": (entry.client_claim, "client_id"),
+    }
+    for key, (claim, usual) in used.items():
+        if claim in RESERVED_CLAIMS - {usual}:
+            message = f"`{key}` is a claim that means something else; as a rule it is `{usual}`"
+            yield trusted.problem(Code.RESERVED_CLAIM, message, key)
+    named = {claim for claim, _ in used.values()}
+    if len(named) < len(used):
+        message = "`id_claim`, `scope_claim` and `client_claim` must be three different claims"
+        yield trusted.problem(Code.CONTRADICTION, message)
+    for name, claim in entry.claims.items():
+        if RESERVED_CLAIMS & {name, claim} or claim in named:
+            message = f"`{name}` is taken from a claim with a meaning of its own: take it out"
+            yield trusted.problem(Code.RESERVED_CLAIM, message, "claims", name)
+
+
+def _actors(trusted: Sited[IssuerEntry]) -> Iterator[Problem]:
+    if trusted.entry.actor_issuer and not trusted.entry.asserts_actors:
+        message = "`actor_issuer` needs `asserts_actors: true`: add that, or remove this"
+        yield trusted.problem(Code.CONTRADICTION, message, "actor_issuer")
+
+
+def _ourselves(entries: Entries, issuer: str) -> Iterator[Problem]:
+    """Nobody else speaks in our name, and no token is ever issued for ourselves.
+
+    A slash or a capital letter makes no other name here: who reads it would be misled.
+    """
+    us = _alike(issuer)
+    for trusted in entries.issuers:
+        for key in ("issuer", "actor_issuer"):
+            if _alike(getattr(trusted.entry, key)) == us:
+                message = f"`{key}` is this service itself, which is never configured: remove it"
+                yield trusted.problem(Code.OWN_ISSUER, message, key)
+    for client in entries.clients:
+        for key in ("id", "audience"):
+            if _alike(getattr(client.entry, key)) == us:
+                message = f"`{key}` is this service itself: a client has a name of its own"
+                yield client.problem(Code.OWN_ISSUER, message, key)
+    for resource in entries.resources:
+        for at, name in _all_names(resource.entry):
+            if _alike(name) == us:
+                message = "this service itself is never a resource: remove it"
+                yield resource.problem(Code.OWN_ISSUER, message, *at)
+
+
+def _alike(name: str) -> str:
+    return name.casefold().rstrip("/")
+
+
+def _all_names(resource: ResourceEntry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every name of a resource, and its place within the entry."""
+    yield ("identifier",), resource.identifier
+    for index, name in enumerate(resource.names):
+        yield ("names", index), name
+
+
+def _audiences_and_secrets(clients: Iterable[Sited[ClientEntry]]) -> Iterator[Problem]:
+    """One client cannot present what was sent to another, nor pass for it."""
+    audiences: dict[str, Sited[ClientEntry]] = {}
+    secrets: dict[str, Sited[ClientEntry]] = {}
+    for client in clients:
+        other = audiences.setdefault(client.entry.audience, client)
+        if other is not client:
+            message = f"`audience` is that of the client at {other}: each has its own"
+            yield client.problem(Code.SHARED_AUDIENCE, message, "audience")
+        for index, secret in enumerate(client.entry.secrets):
+            other = secrets.setdefault(secret, client)
+            if other is not client:
+                message = f"the client at {other} has this secret too: make a new one for each"
+                yield client.problem(Code.SHARED_SECRET, message, "secrets", index)
+
+
+def _names(resources: Iterable[Sited[ResourceEntry]]) -> Iterator[Problem]:
+    """A name leads to one resource (RFC 8693 §2.1: unique within the authorization server)."""
+    first: dict[str, Sited[ResourceEntry]] = {}
+    for resource in resources:
+        for at, name in _all_names(resource.entry):
+            other = first.setdefault(name, resource)
+            if other is not resource and other.entry.identifier != resource.entry.identifier:
+                message = f"the resource at {other} has this name already: it can have only one"
+                yield resource.problem(Code.SHARED_NAME, message, *at)
+
+
+def _admissions(
+    resource: Sited[ResourceEntry], clients: dict[str, Sited[ClientEntry]], entries: Entries
+) -> Iterator[Problem]:
+    """Known clients, with known scopes, and not the resource itself as its own client."""
+    for id_, scopes in resource.entry.clients.items():
+        yield from _unknown(resource, "clients", id_, ("clients", id_), entries=entries)
+        yield from _outside(resource, scopes, resource.entry, ("clients", id_))
+        if id_ not in clients:
+            continue
+        own = {_alike(clients[id_].entry.audience), _alike(id_)}
+        for at, name in _all_names(resource.entry):
+            if _alike(name) in own:
+                message = f"`{id_}` is this resource itself: it cannot be admitted to itself"
+                yield resource.problem(Code.SELF_TARGET, message, *at)
+
+
+def _target(
+    grant: Sited[GrantEntry], resources: dict[str, Sited[ResourceEntry]], entries: Entries
+) -> Iterator[Problem]:
+    """A known client that a known resource admits, and scopes that it knows."""
+    entry = grant.entry
+    yield from _unknown(grant, "clients", entry.client, ("client",), entries=entries)
+    if entry.resource not in resources:
+        yield from _unknown(grant, "resources", entry.resource, ("resource",), entries=entries)
+        return
+    resource = resources[entry.resource]
+    if entry.client in entries.named["clients"] - resource.entry.clients.keys():
+        message = f"the resource at {resource} does not admit `{entry.client}`: add it there"
+        yield grant.problem(Code.NOT_ADMITTED, message, "resource")
+    for name, scopes in entry.scopes.items():
+        yield from _outside(grant, scopes, resource.entry, ("scopes", name))
+
+
+def _conditions(grant: Sited[GrantEntry], index: int, subjects: SubjectsEntry) -> Iterator[Problem]:
+    """Neither nobody, nor a condition that everybody meets."""
+    conditions = bool(subjects.people or subjects.claims)
+    if subjects.everyone and conditions:
+        message = "`everyone` together with `people` or `claims`: remove the one or the other"
+        yield grant.problem(Code.CONTRADICTION, message, "subjects", index, "everyone")
+    if not (subjects.everyone or conditions):
+        message = "nobody is meant: add `people`, `claims`, or `everyone: true`"
+        yield grant.problem(Code.NO_SUBJECTS, message, "subjects", index)
+
+
+def _references(
+    grant: Sited[GrantEntry],
+    index: int,
+    subjects: SubjectsEntry,
+    *,
+    issuers: dict[str, Sited[IssuerEntry]],
+    entries: Entries,
+) -> Iterator[Problem]:
+    """A known issuer, and claims that its entry names."""
+    at = ("subjects", index)
+    yield from _unknown(grant, "issuers", subjects.issuer, (*at, "issuer"), entries=entries)
+    if subjects.issuer not in issuers:
+        return
+    known = issuers[subjects.issuer].entry.claims
+    for name in subjects.claims:
+        if name not in known:
+            message = f"`{name}` is not among the `claims` of the issuer{closest(name, known)}"
+            yield grant.problem(Code.UNKNOWN_CLAIM, message, *at, "claims", name)
+
+
+def _unknown(
+    sited: Sited[E], section: str, name: str, at: tuple[str | int, ...], *, entries: Entries
+) -> Iterator[Problem]:
+    """Nothing can be said to be unknown while a file could not be read."""
+    known = entries.named[section]
+    if entries.whole and name not in known:
+        message = f"there is no `{name}` among the {section}{closest(name, known)}"
+        yield sited.problem(Code.UNKNOWN_REFERENCE, message, *at)
+
+
+def _outside(
+    sited: Sited[E],
+    scopes: Iterable[str],
+    resource: ResourceEntry,
+    at: tuple[str | int, ...],
+) -> Iterator[Problem]:
+    for index, scope in enumerate(scopes):
+        if scope not in resource.scopes:
+            message = (
+                f"`{scope}` is not among the scopes of the resource"
+                f"{closest(scope, resource.scopes)}"
+            )
+            yield sited.problem(Code.UNKNOWN_SCOPE, message, *at, index)

@@ -1,0 +1,215 @@
+"""Documents to entries: each checked by itself against the schema, and knowing where it stands."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from delegation.registry.documents import Document, Path
+from delegation.registry.forms import Fault
+from delegation.registry.problems import Code, Problem
+from delegation.registry.schema import (
+    SECTIONS,
+    ClientEntry,
+    Entry,
+    GrantEntry,
+    IssuerEntry,
+    ResourceEntry,
+)
+
+NAMED_BY: Mapping[str, str] = MappingProxyType(
+    {"issuers": "alias", "clients": "id", "resources": "identifier", "grants": "id"}
+)
+"""The key by which other entries refer to one."""
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Sited(Generic[E]):
+    """An entry, and where it stands."""
+
+    entry: E
+    document: Document
+    path: Path
+
+    def problem(self, code: Code, message: str, *at: str | int) -> Problem:
+        """What is wrong with this entry, at one of its keys."""
+        line = self.document.line((*self.path, *at))
+        return Problem(self.document.file, line, code, message)
+
+    def __str__(self) -> str:
+        """Where it stands, for a message about another entry."""
+        return f"{self.document.file}:{self.document.line(self.path)}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Entries:
+    """All entries that are right in themselves.
+
+    *named* are, for each section, the names of all entries, right or not, so that one mistake is
+    not reported again by all who refer to it. *whole* says whether every section and every name
+    could be read: else nothing can be said to be missing.
+    """
+
+    issuers: list[Sited[IssuerEntry]] = field(default_factory=list)
+    clients: list[Sited[ClientEntry]] = field(default_factory=list)
+    resources: list[Sited[ResourceEntry]] = field(default_factory=list)
+    grants: list[Sited[GrantEntry]] = field(default_factory=list)
+    named: Mapping[str, set[str]] = field(
+        default_factory=lambda: {section: set() for section in SECTIONS}
+    )
+    whole: bool = True
+
+
+def collect(documents: Iterable[Document]) -> tuple[Entries, list[Problem]]:
+    """The entries of all *documents*, in order, and what is wrong with those left out."""
+    entries = Entries()
+    problems: list[Problem] = []
+    for document in documents:
+        sections, amiss = _sections(document)
+        problems += [*document.problems, *amiss]
+        lost = any(len(broken) < _ENTRY for broken in document.broken)
+        entries.whole &= document.whole and not amiss and not lost
+        for section, values in sections.items():
+            problems += _add(section, values, document, entries)
+    return entries, problems
+
+
+_ENTRY = len(("grants", 0))
+"""How long the path of an entry is."""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A question that names what was perhaps meant by *word*; empty where nothing is like it."""
+    found = get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+def _sections(document: Document) -> tuple[dict[str, list[object]], list[Problem]]:
+    """The lists of a file, and what is wrong with its outermost keys."""
+    content = document.value
+    sections: dict[str, list[object]] = {}
+    problems: list[Problem] = []
+    if content is None or document.is_broken(()):
+        return sections, problems
+    if not isinstance(content, dict):
+        message = f"a file must be a mapping with the keys {_listed(SECTIONS)}"
+        return sections, [Problem(document.file, 1, Code.WRONG_TYPE, message)]
+    for section, values in content.items():
+        line = document.line((section,))
+        if section in SECTIONS and isinstance(values, list):
+            sections[section] = values
+        elif document.is_broken((section,)):
+            continue
+        elif section in SECTIONS:
+            message = f"`{section}` must be a list"
+            problems.append(Problem(document.file, line, Code.WRONG_TYPE, message))
+        else:
+            message = f"`{section}` is no key of a file: there are {_listed(SECTIONS)}"
+            problems.append(Problem(document.file, line, Code.UNKNOWN_KEY, message))
+    return sections, problems
+
+
+def _add(
+    section: str, values: list[object], document: Document, entries: Entries
+) -> Iterator[Problem]:
+    """Put what is right into *entries*, and tell what is wrong with the others."""
+    model = SECTIONS[section]
+    for index, value in enumerate(values):
+        if isinstance(value, dict) and isinstance(name := value.get(NAMED_BY[section]), str):
+            entries.named[section].add(name)
+        else:
+            entries.whole = False
+        path = (section, index)
+        try:
+            sited = Sited(model.model_validate(value), document, path)
+        except ValidationError as invalid:
+            for error in invalid.errors(include_url=False, include_input=False):
+                at = (*path, *error["loc"])
+                if not document.is_broken(at):
+                    code, message = _explain(error, model)
+                    yield Problem(document.file, document.line(at), code, message)
+        else:
+            getattr(entries, section).append(sited)
+
+
+def _explain(error: ErrorDetails, model: type[BaseModel]) -> tuple[Code, str]:
+    """What is wrong, in words that say how to mend it."""
+    holder, info, key = _key(error["loc"], model)
+    what = _what(error["loc"], key)
+    match error["type"]:
+        case "extra_forbidden":
+            known = holder.model_fields
+            hint = closest(key, known) or f": there are {_listed(known)}"
+            return Code.UNKNOWN_KEY, f"`{key}` is no key here{hint}"
+        case "missing":
+            return Code.MISSING_KEY, f"`{key}` is missing. {_meaning(info)}"
+        case "value_error":
+            fault = cast("Fault", error["ctx"]["error"])
+            return fault.code, f"{what} {fault.message}"
+        case "too_short":
+            return Code.EMPTY_VALUE, f"{what} is empty: write at least one. {_meaning(info)}"
+        case kind if kind in _TYPES:
+            return Code.WRONG_TYPE, f"{what} must be {_TYPES[kind]}. {_meaning(info)}"
+        case kind:
+            must = _VALUES.get(kind, "have another form").format_map(error.get("ctx", {}))
+            return Code.WRONG_VALUE, f"{what} must {must}. {_meaning(info)}"
+
+
+_TYPES = {
+    "string_type": "text; put it in quotes if it looks like something else",
+    "int_type": "a whole number, without quotes",
+    "bool_type": "true or false, without quotes",
+    "list_type": "a list",
+    "dict_type": "a mapping: keys with values",
+    "model_type": "a mapping: keys with values",
+}
+
+_VALUES = {
+    "too_long": "have no more than {max_length} of them",
+    "greater_than_equal": "be {ge} or more",
+    "less_than_equal": "be {le} or less",
+    "literal_error": "be {expected}",
+}
+
+
+def _key(
+    loc: tuple[str | int, ...], model: type[BaseModel]
+) -> tuple[type[BaseModel], FieldInfo | None, str]:
+    """The model, the field and the name of the last key on the way to where an error stands."""
+    holder, info, key = model, None, ""
+    inner: type[BaseModel] | None = model
+    for part in loc:
+        if inner is None or isinstance(part, int):
+            continue
+        holder, key, info = inner, part, inner.model_fields.get(part)
+        inner = None if info is None else _entries_of(info)
+    return holder, info, key
+
+
+def _what(loc: tuple[str | int, ...], key: str) -> str:
+    if not key:
+        return "this entry"
+    if isinstance(loc[-1], int):
+        return f"an entry of `{key}`"
+    return f"a key of `{key}`" if loc[-1] == "[key]" else f"`{key}`"
+
+
+def _entries_of(info: FieldInfo) -> type[BaseModel] | None:
+    """The model of the entries in the list that a field holds, if that is what it holds."""
+    held: list[Any] = [*get_args(info.annotation), None]
+    return held[0] if isinstance(held[0], type) and issubclass(held[0], BaseModel) else None
+
+
+def _meaning(info: FieldInfo | None) -> str:
+    return (info and info.description) or "See the reference of the registry."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -1,0 +1,196 @@
+"""The forms that the texts of a registry must have, each with the words that say it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from delegation.domain.parties import NAME_LIMIT, is_name
+from delegation.domain.resources import is_resource_uri
+from delegation.registry.problems import Code
+
+RESERVED_TYPES = frozenset(
+    {
+        "client-authentication+jwt",
+        "dpop+jwt",
+        "jwt",
+        "kb+jwt",
+        "logout+jwt",
+        "oauth-client-attestation+jwt",
+        "oauth-client-attestation-pop+jwt",
+        "oauth-id-jag+jwt",
+        "secevent+jwt",
+        "statuslist+jwt",
+        "token-introspection+jwt",
+        "txntoken+jwt",
+    }
+)
+"""Media types of JWTs that are no access tokens, whoever sends them (RFC 8725 §3.11)."""
+
+
+class Fault(ValueError):
+    """A value of the right type that will not do; *message* says what to write instead."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The form that a text must have: a pattern, and a test where a pattern cannot say it."""
+
+    should_be: str
+    pattern: str = r".*"
+    test: Callable[[str], bool] = bool
+    code: Code = Code.WRONG_VALUE
+
+    def check(self, text: str) -> str:
+        """*text* itself. Raises `Fault` where it has another form."""
+        if not re.fullmatch(self.pattern, text, re.ASCII) or not self.test(text):
+            raise Fault(self.code, f"must be {self.should_be}")
+        return text
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """The check, after that of the type."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The pattern, for editors."""
+        return handler(schema) | {"pattern": f"^(?:{self.pattern})$"}
+
+
+def _is_issuer(text: str) -> bool:
+    return is_name(text) and is_resource_uri(text) and "?" not in text
+
+
+def _is_target_name(text: str) -> bool:
+    is_web = text.lower().startswith(("http:", "https:"))
+    return is_resource_uri(text) if is_web else is_name(text)
+
+
+def _is_own_type(text: str) -> bool:
+    return text not in RESERVED_TYPES
+
+
+_VISIBLE = r"[\x21-\x7E]"
+_SCOPE_TOKEN = r"[\x21\x23-\x5B\x5D-\x7E]+"
+_WEB = "an https URI without user or fragment (http only on loopback)"
+
+Issuer = Annotated[
+    str, Form(should_be=f"{_WEB}, and without query", pattern=r"https?://[^?#]+", test=_is_issuer)
+]
+Uri = Annotated[str, Form(should_be=_WEB, pattern=r"https?://[^#]+", test=is_resource_uri)]
+Alias = Annotated[
+    str,
+    Form(
+        should_be="1 to 32 lower-case letters, digits and hyphens, the first no hyphen",
+        pattern=r"[a-z0-9][a-z0-9-]{0,31}",
+    ),
+]
+MediaType = Annotated[
+    str,
+    Form(
+        should_be="a type that is for access tokens alone; for `JWT` write `legacy_types: true`",
+        test=_is_own_type,
+        code=Code.RESERVED_TYPE,
+    ),
+    Form(
+        should_be="a media type in lower case, without `application/`",
+        pattern=r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}",
+    ),
+]
+ClaimName = Annotated[
+    str, Form(should_be="the name of a claim: visible ASCII", pattern=_VISIBLE + r"{1,255}")
+]
+ClientId = Annotated[
+    str,
+    Form(
+        should_be="1 to 255 visible ASCII characters, and no `|`",
+        pattern=r"[\x21-\x7B\x7D\x7E]{1,255}",
+    ),
+]
+GrantId = Annotated[
+    str,
+    Form(
+        should_be="1 to 128 of letters, digits, `.`, `_`, `-` and `/`, the first a letter or digit",
+        pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}",
+    ),
+]
+TargetName = Annotated[
+    str,
+    Form(
+        should_be=f"{_WEB}, or another name of visible ASCII",
+        pattern=_VISIBLE + r"{1,2048}",
+        test=_is_target_name,
+    ),
+]
+SecretDigest = Annotated[
+    str,
+    Form(
+        should_be="`sha256:` and 64 lower-case hex digits; never the secret itself",
+        pattern=r"sha256:[0-9a-f]{64}",
+    ),
+]
+ScopeToken = Annotated[
+    str, Form(should_be='one scope: visible ASCII without `"` and `\\`', pattern=_SCOPE_TOKEN)
+]
+Name = Annotated[
+    str,
+    Form(
+        should_be=f"1 to {NAME_LIMIT} printable characters",
+        pattern=r"[^\x00-\x1F\x7F]{1,255}",
+        test=is_name,
+    ),
+]
+Scopes = Annotated[list[ScopeToken], Field(min_length=1)]
+Algorithm = Literal[
+    "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+]
+
+
+def _any_or_list(value: object) -> str:
+    return "any" if isinstance(value, str) else "list"
+
+
+AgentNames = Annotated[
+    Annotated[Literal["any"], Tag("any")] | Annotated[list[Name], Field(min_length=1), Tag("list")],
+    Discriminator(_any_or_list),
+]
+
+
+def _is_expiry(text: str) -> bool:
+    if text == "never":
+        return True
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+_DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+EXPIRY = "`never`, or a date and time such as 2027-01-31T00:00:00Z"
+Expiry = Annotated[
+    str,
+    Form(
+        should_be="with a time zone: add `Z` for UTC, or an offset such as +01:00",
+        pattern=rf"(?!{_DATE_TIME}$).*",
+        code=Code.NO_TIME_ZONE,
+    ),
+    Form(
+        should_be=EXPIRY,
+        pattern=rf"never|{_DATE_TIME}(?:Z|[+-]\d\d:\d\d)",
+        test=_is_expiry,
+    ),
+]

@@ -1,0 +1,115 @@
+"""A directory of YAML files to one registry: all of it, or every reason why not."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from delegation.domain.registry import Registry
+from delegation.registry.build import build
+from delegation.registry.checks import check
+from delegation.registry.documents import read
+from delegation.registry.entries import collect
+from delegation.registry.problems import Code, Problem, RegistryInvalid
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""Ten thousand grants and more."""
+
+_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files of a registry as they were read, once: relative names and contents, in order."""
+
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """SHA-256 of all names and contents, in hex: equal for equal files, wherever they are."""
+        digest = hashlib.sha256()
+        for name, content in self.files:
+            for part in (os.fsencode(name), content):
+                digest.update(len(part).to_bytes(8) + part)
+        return digest.hexdigest()
+
+
+def load(directory: Path, *, issuer: str) -> Registry:
+    """The registry that the files in *directory* describe, for a service that is itself *issuer*.
+
+    Without the directory, or without files, it permits nothing. Raises `RegistryInvalid`.
+    """
+    return parse(snapshot(directory), issuer=issuer)
+
+
+def snapshot(directory: Path) -> Snapshot:
+    """Read every `*.yaml` and `*.yml` in *directory* and below; what is hidden is left out.
+
+    Links are followed. *directory* is resolved once, so a link that is swapped meanwhile leads to
+    the old files or the new ones, never to some of each. Raises `RegistryInvalid` where anything
+    cannot be read.
+    """
+    try:
+        root = directory.resolve()
+        if not root.exists():
+            return Snapshot()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise RegistryInvalid([_unreadable(".", error)]) from None
+    problems: list[Problem] = []
+    files = []
+    for path in _files(root, root, problems):
+        name = path.relative_to(root).as_posix()
+        try:
+            files.append((name, _content(path)))
+        except OSError as error:
+            problems.append(_unreadable(name, error))
+    if problems:
+        raise RegistryInvalid(problems)
+    return Snapshot(tuple(sorted(files)))
+
+
+def parse(files: Snapshot, *, issuer: str) -> Registry:
+    """The registry that *files* describe. Raises `RegistryInvalid` with all that is wrong."""
+    entries, problems = collect(read(name, content) for name, content in files.files)
+    problems.extend(check(entries, issuer=issuer))
+    if problems:
+        raise RegistryInvalid(problems)
+    return build(entries, issuer=issuer, revision=files.revision)
+
+
+def _files(directory: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:
+    """The YAML files in *directory* and below. A link back to where it stands is a problem."""
+    try:
+        found = [(path, path.is_dir()) for path in sorted(directory.iterdir())]
+    except OSError as error:
+        problems.append(_unreadable(directory.relative_to(root).as_posix(), error))
+        return
+    above = {one.resolve() for one in (directory, *directory.parents)}
+    for path, is_directory in found:
+        if path.name.startswith("."):
+            continue
+        if not is_directory:
+            if path.name.endswith(_ENDINGS):
+                yield path
+        elif path.resolve() in above:
+            name = path.relative_to(root).as_posix()
+            problems.append(_unreadable(name, OSError("a link to what it stands in: remove it")))
+        else:
+            yield from _files(path, root, problems)
+
+
+def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file: remove it")  # a pipe would never end
+    with path.open("rb") as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise OSError("larger than 16 MiB: divide it")
+    return content
+
+
+def _unreadable(name: str, error: Exception) -> Problem:
+    reason = getattr(error, "strerror", None) or error
+    message = f"this cannot be read: {reason}"
+    return Problem(name, 1, Code.UNREADABLE, message)

@@ -1,0 +1,85 @@
+"""The calendar story as the text of a registry, and ways to write and load one."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from delegation.domain.registry import Registry
+from delegation.registry.loader import Snapshot, parse
+
+OUR_ISSUER = "https://sts.example.com"
+
+STORY = """\
+issuers:
+  - issuer: https://login.example.com
+    alias: corp
+    jwks_uri: https://login.example.com/jwks
+    algorithms: [ES256]
+    claims: {groups: groups}
+clients:
+  - id: calendar-mcp
+    audience: https://calendar-mcp.example.com/mcp
+    secrets: ["sha256:1111111111111111111111111111111111111111111111111111111111111111"]
+    exchange: true
+  - id: calendar-api
+    audience: https://calendar.example.com/api
+    exchange: false
+resources:
+  - identifier: https://calendar.example.com/api
+    names: [calendar]
+    scopes: [events.read, events.write]
+    clients:
+      calendar-mcp: [events.read, events.write]
+  - identifier: https://rooms.example.com/api
+    scopes: [rooms.read]
+    clients: {calendar-api: [rooms.read]}
+grants:
+  - id: calendar-for-staff
+    owner: calendar team
+    description: The assistant reads calendars.
+    client: calendar-mcp
+    subjects:
+      - issuer: corp
+        people: [alice]
+        claims: {groups: [staff]}
+    agents: [desk-agent]
+    resource: https://calendar.example.com/api
+    scopes: {"calendar:read": [events.read]}
+    lifetime: 300
+    expires: 2027-01-01T00:00:00Z
+"""
+
+
+def of(*files: str | bytes, issuer: str = OUR_ISSUER) -> Registry:
+    """The registry of these files, which are called `0.yaml`, `1.yaml` and so on."""
+    contents = [file.encode() if isinstance(file, str) else file for file in files]
+    named = tuple((f"{number}.yaml", content) for number, content in enumerate(contents))
+    return parse(Snapshot(named), issuer=issuer)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes all text in quotes, and no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002, as the base class has it
+        """Everything is written out."""
+        return True
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def as_yaml(content: Any) -> str:
+    """Any value as YAML, by the library's own writer."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def write(directory: Path, **files: str) -> Path:
+    """Put files into *directory*; `a__b` is called `a/b.yaml`."""
+    for name, content in files.items():
+        path = directory / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, "utf-8")
+    return directory
