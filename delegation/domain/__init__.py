@@ -1,3 +1,1 @@
-"""What delegation is: parties, tokens, grants, locks, the one rule, the exchange. Pure; stdlib
-only.
-"""
+"""What delegation is: parties, tokens, grants, locks, the one rule, the exchange. Stdlib only."""

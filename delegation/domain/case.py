@@ -1,6 +1,6 @@
 """One request as far as it is understood: what its decision is made on, and its event made of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from delegation.domain.parties import Client
 from delegation.domain.registry import Registry
@@ -39,5 +39,5 @@ class Case:
     authenticated_by: str
     registry: Registry
     origin: Origin
-    request: ExchangeRequest | None = field(default=None)
-    subject: VerifiedToken | None = field(default=None)
+    request: ExchangeRequest | None = None
+    subject: VerifiedToken | None = None

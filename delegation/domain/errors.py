@@ -1,12 +1,13 @@
 """Every way an exchange does not happen, with its OAuth error code, public reason and closed cause.
 
 Refused                         the answer is no: 400
-├── InvalidRequest              invalid_request   malformed_request
-│   ├── SubjectTokenRejected    invalid_request   subject_token_rejected
-│   ├── ActorTokenRejected      invalid_request   actor_token_rejected
-│   └── NotPermitted            invalid_request   not_permitted
-├── InvalidTarget               invalid_target    not_permitted
-└── InvalidScope                invalid_scope     not_permitted
+├── InvalidRequest              invalid_request      malformed_request
+│   ├── SubjectTokenRejected    invalid_request      subject_token_rejected
+│   ├── ActorTokenRejected      invalid_request      actor_token_rejected
+│   └── NotPermitted            invalid_request      not_permitted
+├── UnauthorizedClient          unauthorized_client  not_permitted
+├── InvalidTarget               invalid_target       not_permitted
+└── InvalidScope                invalid_scope        not_permitted
 Unavailable                     there is no answer: 503
 
 Each refusal has two texts. The *description* is for the client: constant, and nothing the client
@@ -30,6 +31,7 @@ class Cause(StrEnum):
     """Why, exactly: the closed set that events and metrics use. Never shown to the client."""
 
     MALFORMED = "malformed"
+    CLIENT_NOT_ENABLED = "client_not_enabled"
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"
 
     TOKEN_MALFORMED = "token_malformed"
@@ -123,6 +125,14 @@ class NotPermitted(InvalidRequest):
 
     reason = Reason.NOT_PERMITTED
     description = "the exchange is not permitted"
+
+
+class UnauthorizedClient(Refused):
+    """The client is known, but not enabled for token exchange. RFC 6749 §5.2."""
+
+    error = "unauthorized_client"
+    reason = Reason.NOT_PERMITTED
+    description = "the client may not use token exchange"
 
 
 class InvalidTarget(Refused):

@@ -1,6 +1,4 @@
-"""A platform team's rules: which client may act for whom, through which agent, where, and with
-what.
-"""
+"""A platform team's rules: which client may act for whom, through whom, where, with what."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,8 +52,11 @@ class Agents:
     any: bool = False
 
     def admit(self, agent: str | None) -> bool:
-        """Whether *agent*, the subject token's client, is meant."""
-        return self.any or agent in self.registered
+        """Whether *agent*, the subject token's client, is meant: nobody's client never is.
+
+        Without it a machine's own token could not be told from a person's (RFC 9700 §4.15).
+        """
+        return agent is not None and (self.any or agent in self.registered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,8 +134,8 @@ def dead(lineage: Iterable[Link], locks: Iterable[Lock], now: int) -> bool:
 
     It is, if any lock that matches it or any of its lineage says so.
     """
-    standing = tuple(locks)
-    return any(_kills(lock, link, now) for link in lineage for lock in standing)
+    every_lock = tuple(locks)
+    return any(_kills(lock, link, now) for link in lineage for lock in every_lock)
 
 
 def _kills(lock: Lock, link: Link, now: int) -> bool:

@@ -1,5 +1,8 @@
 """Who takes part: identities, the actors that act for them, and the clients that ask."""
 
+import hashlib
+import hmac
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeGuard
@@ -131,3 +134,17 @@ class Client:
     audience: str
     may_exchange: bool
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def holds(self, secret: str) -> bool:
+        """Whether *secret* is one of its secrets. Only the form that we make ever matches.
+
+        Every digest is compared, each in constant time: how long it takes says nothing of where two
+        differ, or which of them matched.
+        """
+        if not _SECRET.fullmatch(secret):
+            return False
+        digest = hashlib.sha256(secret.encode()).digest()
+        return sum([hmac.compare_digest(digest, one) for one in self.secrets]) > 0
+
+
+_SECRET = re.compile(r"dlg_[A-Za-z0-9_-]{43}", re.ASCII)

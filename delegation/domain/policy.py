@@ -3,16 +3,17 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from delegation.domain.errors import (
     Cause,
     InvalidScope,
     InvalidTarget,
     NotPermitted,
+    Refused,
     SubjectTokenRejected,
 )
-from delegation.domain.grants import MAX_LIFETIME, Grant
+from delegation.domain.grants import Grant
 from delegation.domain.locks import EVERYTHING, Link, Target
 from delegation.domain.parties import Actor, ActorChain, Client, Identity
 from delegation.domain.registry import Registry
@@ -31,6 +32,8 @@ SKEW = timedelta(seconds=30)
 """
 
 AI_AGENT = "ai_agent"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +116,11 @@ def delegate(
 
     *scope* is what was asked for, `None` where nothing was. Raises a `Refused`; never gives more
     than the subject token (translated by the grant), the grant, the resource's admission and the
-    request allow, and nothing that outlives the subject token.
+    request allow, and nothing that outlives the subject token or the grant.
     """
-    _must_be_addressed_to(by, subject)
     if subject.expires_at <= now:
         raise SubjectTokenRejected(Cause.EXPIRED)
+    _must_be_addressed_to(by, subject)
     actor = Actor(identity=Identity(registry.issuer, by.id))
     _must_be_allowed_to_act(actor, by, subject.may_act)
 
@@ -128,37 +131,37 @@ def delegate(
     matching = [grant for grant in grants if grant.matches(subject, now)]
     if not matching:
         raise NotPermitted(Cause.NO_GRANT, resource=resource.identifier)
+    issued_at = now.replace(microsecond=0)
     allowances = [
-        _allow(scope, subject, grant, resource.clients[by.id], resource) for grant in matching
+        _allow(scope, subject, grant, actor=actor, resource=resource, issued_at=issued_at)
+        for grant in matching
     ]
     allowed = min(allowances, key=_Allowance.preference)
-
-    actors = _hand_over(subject, actor, allowed.grant)
-    granted = allowed.granted()
-    issued_at = now.replace(microsecond=0)
-    expires_at, expiry_limit = _expiry(subject, allowed.grant, issued_at)
+    refusal = allowed.refusal()
+    if refusal is not None:
+        raise refusal
     return Delegation(
         id=id,
         parent=subject,
-        actors=actors,
+        actors=allowed.actors,
         client=by.id,
         resource=resource.identifier,
         grant=allowed.grant.id,
-        scope=granted,
+        scope=allowed.scope,
         requested=scope,
         decided_at=now,
         issued_at=issued_at,
-        expires_at=expires_at,
+        expires_at=allowed.expires_at,
         single_use=allowed.grant.single_use,
         txn=subject.txn or id,
         revision=registry.revision,
-        limits={"expiry": expiry_limit} | allowed.limits(),
+        limits=allowed.limits(),
     )
 
 
 def milliseconds(time: datetime) -> int:
     """*time* in whole milliseconds since the epoch."""
-    return int(time.timestamp() * 1000)
+    return (time - _EPOCH) // timedelta(milliseconds=1)
 
 
 def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:
@@ -192,8 +195,131 @@ def _must_be_allowed_to_act(
         return
     identity = actor.identity
     known = {"iss": identity.issuer, "sub": identity.subject, "client_id": client.id}
-    if not may_act or any(known.get(member) != value for member, value in may_act.items()):
+    if not may_act or not may_act.items() <= known.items():
         raise NotPermitted(Cause.MAY_ACT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Allowance:
+    """What one grant would give of a request: to which chain, how much, and for how long."""
+
+    grant: Grant
+    requested: Scope | None
+    ceiling: Scope
+    obtainable: Scope
+    actors: ActorChain
+    issued_at: datetime
+    expires_at: datetime
+    expiry_limit: str
+
+    @property
+    def asked(self) -> Scope:
+        """What is asked for; where nothing is, all that may be given."""
+        return self.ceiling if self.requested is None else self.requested
+
+    @property
+    def scope(self) -> Scope:
+        """What of it may be given."""
+        return self.asked & self.ceiling
+
+    @property
+    def withheld(self) -> Scope:
+        """What of it may not."""
+        return self.asked - self.ceiling
+
+    def preference(self) -> tuple[bool, int, float, str]:
+        """Who refuses comes last; before that, who gives most, then who lasts longest; then by id.
+
+        So a grant only ever adds, and nothing is gained where one is taken away.
+        """
+        return (
+            self.refusal() is not None,
+            -len(self.scope),
+            -self.expires_at.timestamp(),
+            self.grant.id,
+        )
+
+    def refusal(self) -> Refused | None:
+        """Why nothing is given, if so: the chain first, then the scope, then the lifetime."""
+        return self._chain_refusal() or self._scope_refusal() or self._lifetime_refusal()
+
+    def limits(self) -> dict[str, str]:
+        """Who said no: to a longer life, and to each scope that was asked for and not given."""
+        return {"expiry": self.expiry_limit} | {
+            f"scope:{name}": self._denied_by(name) for name in sorted(self.withheld)
+        }
+
+    def _chain_refusal(self) -> Refused | None:
+        actor, *before = self.actors
+        if actor.identity in ActorChain(tuple(before)) and not self.grant.cycles:
+            return NotPermitted(Cause.CHAIN_CYCLE, grant=self.grant.id)
+        length = len(self.actors)
+        if length > self.grant.chain_limit or _size(self.actors) > MAX_CHAIN_BYTES:
+            return NotPermitted(Cause.CHAIN_TOO_LONG, grant=self.grant.id, length=length)
+        return None
+
+    def _scope_refusal(self) -> Refused | None:
+        """Empty never means all, and more than allowed refuses unless the grant downscopes."""
+        if self.withheld and not self.grant.downscope:
+            return InvalidScope(
+                Cause.SCOPE_EXCEEDED,
+                required=self._required(self.withheld),
+                grant=self.grant.id,
+                withheld=sorted(self.withheld),
+            )
+        if not self.scope:
+            wanted = self.obtainable if self.requested is None else self.asked & self.obtainable
+            return InvalidScope(
+                Cause.SCOPE_EMPTY, required=self._required(wanted), grant=self.grant.id
+            )
+        return None
+
+    def _lifetime_refusal(self) -> Refused | None:
+        if self.expires_at - self.issued_at >= MIN_LIFETIME:
+            return None
+        if self.expiry_limit == "subject_token":
+            return SubjectTokenRejected(Cause.LIFETIME_TOO_SHORT)
+        return NotPermitted(Cause.LIFETIME_TOO_SHORT, grant=self.grant.id)
+
+    def _denied_by(self, name: str) -> str:
+        if name in self.obtainable:
+            return "subject_token"
+        return "resource" if name in self.grant.ceiling else "grant"
+
+    def _required(self, wanted: Scope) -> Scope:
+        """The scopes of the subject token that would have sufficed; none, where none would.
+
+        For each wanted scope the one that stands for least.
+        """
+        if not wanted <= self.obtainable:
+            return frozenset()
+        narrow = sorted(self.grant.scopes.items(), key=lambda item: (len(item[1]), item[0]))
+        return frozenset(
+            next(name for name, meaning in narrow if scope in meaning) for scope in wanted
+        )
+
+
+def _allow(
+    requested: Scope | None,
+    subject: VerifiedToken,
+    grant: Grant,
+    *,
+    actor: Actor,
+    resource: Resource,
+    issued_at: datetime,
+) -> _Allowance:
+    obtainable = grant.ceiling & resource.clients[grant.client] & resource.scopes
+    expires_at, expiry_limit = _expiry(subject, grant, issued_at)
+    return _Allowance(
+        grant=grant,
+        requested=requested,
+        ceiling=grant.translate(subject.scope) & obtainable,
+        obtainable=obtainable,
+        actors=_hand_over(subject, actor, grant),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        expiry_limit=expiry_limit,
+    )
 
 
 def _hand_over(subject: VerifiedToken, actor: Actor, grant: Grant) -> ActorChain:
@@ -205,93 +331,17 @@ def _hand_over(subject: VerifiedToken, actor: Actor, grant: Grant) -> ActorChain
     if not chain and subject.agent is not None and subject.agent in grant.agents.registered:
         agent = Identity(subject.issuer, subject.agent)
         chain = chain.handed_to(Actor(identity=agent, sub_profile=AI_AGENT))
-    if actor.identity in chain and not grant.cycles:
-        raise NotPermitted(Cause.CHAIN_CYCLE, grant=grant.id)
-    chain = chain.handed_to(actor)
-    if len(chain) > grant.chain_limit or _size(chain) > MAX_CHAIN_BYTES:
-        raise NotPermitted(Cause.CHAIN_TOO_LONG, grant=grant.id, length=len(chain))
-    return chain
+    return chain.handed_to(actor)
 
 
 def _size(chain: ActorChain) -> int:
     return len(json.dumps(chain.as_claim()))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Allowance:
-    """What one grant would give of a request."""
-
-    grant: Grant
-    requested: Scope | None
-    ceiling: Scope
-    obtainable: Scope
-
-    def preference(self) -> tuple[int, int, str]:
-        """The grant that withholds least comes first, then the one that gives most, then by id."""
-        asked = self.ceiling if self.requested is None else self.requested
-        return len(asked - self.ceiling), -len(asked & self.ceiling), self.grant.id
-
-    def granted(self) -> Scope:
-        """What is asked for, if all of it may be given. Raises `InvalidScope`: empty never means
-        all.
-        """
-        asked = self.ceiling if self.requested is None else self.requested
-        withheld = asked - self.ceiling
-        if withheld and not self.grant.downscope:
-            raise InvalidScope(
-                Cause.SCOPE_EXCEEDED,
-                required=self._required(withheld),
-                grant=self.grant.id,
-                withheld=sorted(withheld),
-            )
-        if not asked & self.ceiling:
-            wanted = self.obtainable if self.requested is None else asked
-            raise InvalidScope(
-                Cause.SCOPE_EMPTY, required=self._required(wanted), grant=self.grant.id
-            )
-        return asked & self.ceiling
-
-    def limits(self) -> dict[str, str]:
-        """For each scope that was asked for and not given: who said no."""
-        return {
-            f"scope:{name}": "subject_token" if name in self.obtainable else "grant"
-            for name in sorted((self.requested or frozenset()) - self.ceiling)
-        }
-
-    def _required(self, withheld: Scope) -> Scope:
-        """The scopes of the subject token that would have sufficed; none, where none would.
-
-        For each withheld scope the one that stands for least.
-        """
-        if not withheld <= self.obtainable:
-            return frozenset()
-        narrow = sorted(self.grant.scopes.items(), key=lambda item: (len(item[1]), item[0]))
-        return frozenset(
-            next(name for name, meaning in narrow if scope in meaning) for scope in withheld
-        )
-
-
-def _allow(
-    requested: Scope | None,
-    subject: VerifiedToken,
-    grant: Grant,
-    admitted: Scope,
-    resource: Resource,
-) -> _Allowance:
-    obtainable = grant.ceiling & admitted & resource.scopes
-    return _Allowance(
-        grant=grant,
-        requested=requested,
-        ceiling=grant.translate(subject.scope) & obtainable,
-        obtainable=obtainable,
-    )
-
-
 def _expiry(subject: VerifiedToken, grant: Grant, issued_at: datetime) -> tuple[datetime, str]:
-    """When the token ends, and who said so: never later than the subject token."""
-    by_grant = issued_at + min(grant.lifetime, MAX_LIFETIME)
-    by_subject = subject.expires_at.replace(microsecond=0)
-    expires_at, limit = min((by_subject, "subject_token"), (by_grant, "grant"))
-    if expires_at - issued_at < MIN_LIFETIME:
-        raise SubjectTokenRejected(Cause.LIFETIME_TOO_SHORT)
-    return expires_at, limit
+    """When the token ends, and who said so: never later than the subject token or the grant."""
+    ends = [(subject.expires_at, "subject_token"), (issued_at + grant.lifetime, "grant")]
+    if grant.expires_at is not None:
+        ends.append((grant.expires_at, "grant"))
+    expires_at, limit = min(ends)
+    return expires_at.replace(microsecond=0), limit

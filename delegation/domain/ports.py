@@ -96,8 +96,11 @@ class Cooldown(Protocol):
 class StoredEvent:
     """An event as the store has it: *number* within its stream, *at* in milliseconds, *event*
     JSON.
+
+    Numbers have no gaps; where the store was laid out anew, *epoch* tells one number from another.
     """
 
+    epoch: str
     number: int
     at: int
     event: bytes

@@ -73,7 +73,7 @@ class Registry:
             raise InvalidTarget(Cause.TARGET_MISSING)
         found = {name: self.resources.get(name) for name in named}
         identifiers = {resource.identifier for resource in found.values() if resource is not None}
-        if None in found.values() or identifiers & {self.issuer, by.audience, by.id}:
+        if None in found.values() or (named | identifiers) & {self.issuer, by.audience, by.id}:
             raise InvalidTarget(Cause.TARGET_UNKNOWN)
         if len(identifiers) > 1:
             raise InvalidTarget(Cause.TARGET_AMBIGUOUS)

@@ -58,7 +58,7 @@ def is_resource_uri(value: str) -> bool:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return False
-    if not host or "@" in parts.netloc:
+    if not host:
         return False
     return parts.scheme == "https" or is_loopback(host)
 

@@ -1,6 +1,4 @@
-"""The three states of a token: presented (nothing is believed), verified, issued; and what scope
-is.
-"""
+"""The states of a token (presented, verified, issued), and what scope is."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,0 +1,349 @@
+"""What Hypothesis draws: small vocabularies, so that names meet, limits touch and times tie."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from delegation.domain.grants import MAX_LIFETIME, Agents, Grant, Subjects
+from delegation.domain.locks import EVERYTHING, Link, Lock, Target
+from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Client, Identity
+from delegation.domain.policy import Delegation, delegate, milliseconds
+from delegation.domain.registry import Registry
+from delegation.domain.resources import Resource, Targets
+from delegation.domain.tokens import Scope, VerifiedToken
+from tests.parties import (
+    ALIAS,
+    ALICE,
+    CALENDAR_API,
+    CALENDAR_API_CLIENT,
+    CALENDAR_MCP,
+    CALENDAR_MCP_AUDIENCE,
+    DESK_AGENT,
+    LOGIN,
+    NOW,
+    OUR_ISSUER,
+    ROOMS_API,
+    a_client,
+    a_registry,
+    a_verified_token,
+)
+
+OTHER_LOGIN = "https://login.partner.example.net"
+
+T = TypeVar("T")
+
+
+def mostly(usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """*usual*, and once in a while *other*: a world of many parts seldom holds otherwise."""
+    return st.integers(0, 9).flatmap(lambda number: other if number == 9 else usual)
+
+
+NAMES = st.text(st.characters(categories=("L", "M", "N", "P", "S")), min_size=1, max_size=20)
+"""Anything printable that can name a party."""
+
+IDENTITIES = st.builds(
+    Identity,
+    st.sampled_from([OUR_ISSUER, LOGIN, OTHER_LOGIN]),
+    st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT, DESK_AGENT, "planner"]),
+)
+"""Who may act: so few that a chain sometimes meets the same one twice."""
+
+ACTORS = st.builds(
+    Actor,
+    identity=IDENTITIES | st.builds(Identity, NAMES, NAMES),
+    client_id=st.none() | NAMES,
+    sub_profile=st.sampled_from([None, "ai_agent", "service"]),
+)
+
+MCP_SCOPES = ("calendar:read", "calendar:write", "profile")
+API_SCOPES = ("events.read", "events.write", "events.share")
+
+
+def chains(*, min_size: int = 0, max_size: int = CHAIN_HARD_CAP) -> st.SearchStrategy[ActorChain]:
+    """Actor chains within the hard cap."""
+    actors = st.lists(ACTORS, min_size=min_size, max_size=max_size)
+    return actors.map(tuple).map(ActorChain)
+
+
+def subsets(names: tuple[str, ...], *, min_size: int = 0) -> st.SearchStrategy[frozenset[str]]:
+    """Subsets of *names*."""
+    return st.frozensets(st.sampled_from(names), min_size=min_size)
+
+
+SCOPES = subsets(API_SCOPES, min_size=1)
+"""What is asked for at an API."""
+
+TARGETS = mostly(
+    st.sampled_from(
+        [
+            Targets(resources=(CALENDAR_API,)),
+            Targets(audiences=("calendar",)),
+            Targets(resources=(CALENDAR_API, CALENDAR_API), audiences=("calendar",)),
+        ]
+    ),
+    st.builds(
+        Targets,
+        resources=st.lists(
+            st.sampled_from([CALENDAR_API, ROOMS_API, OUR_ISSUER, CALENDAR_MCP_AUDIENCE]),
+            max_size=2,
+        ).map(tuple),
+        audiences=st.sampled_from([(), ("calendar",), (CALENDAR_MCP,), ("unknown",)]),
+    ),
+)
+"""How a request names its target: mostly in a way that can succeed."""
+
+SPANS = mostly(
+    st.sampled_from([5, 6, 30, 60, 299, 300, 301, 900, 901, 3600, 86400]),
+    st.sampled_from([-1, 0, 1, 4]),
+)
+"""Seconds around everything that is a limit."""
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> datetime:
+    """Times near the story's, seldom on the full second."""
+    return NOW + timedelta(
+        seconds=draw(st.integers(0, 2)), microseconds=draw(st.sampled_from([0, 1, 999_999]))
+    )
+
+
+@st.composite
+def verified_tokens(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedToken:
+    """Subject tokens, most of them for *calendar-mcp*, some of a service, some with a chain."""
+    issuer = draw(mostly(st.just(LOGIN), st.just(OTHER_LOGIN)))
+    agent = draw(mostly(st.just(DESK_AGENT), st.sampled_from(["planner", None])))
+    people = st.sampled_from(["alice", "bob"])
+    service = people if agent is None else st.just(agent)
+    us, other = CALENDAR_MCP_AUDIENCE, draw(st.sampled_from([CALENDAR_API, OUR_ISSUER]))
+    return a_verified_token(
+        issuer=issuer,
+        subject=Identity(issuer, draw(mostly(people, service))),
+        alias=ALIAS if issuer == LOGIN else "partner",
+        audience=draw(
+            mostly(st.sampled_from([(us,), (us, other)]), st.sampled_from([(other,), ()]))
+        ),
+        scope=draw(mostly(subsets(MCP_SCOPES, min_size=1), st.just(frozenset()))),
+        issued_at=now - timedelta(minutes=1),
+        expires_at=now
+        + timedelta(seconds=draw(SPANS), microseconds=draw(st.sampled_from([0, 1, 999_999]))),
+        agent=agent,
+        actors=draw(mostly(st.just(ActorChain()), chains(max_size=4))),
+        may_act=draw(mostly(st.none(), may_acts())),
+        claims=draw(claims(min_size=1)),
+    )
+
+
+def may_acts() -> st.SearchStrategy[dict[str, str]]:
+    """`may_act` members, most of which mean *calendar-mcp*."""
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "iss": st.sampled_from([OUR_ISSUER, OUR_ISSUER, LOGIN]),
+            "sub": st.sampled_from([CALENDAR_MCP, CALENDAR_MCP, CALENDAR_API_CLIENT]),
+            "client_id": st.just(CALENDAR_MCP),
+        },
+    )
+
+
+def claims(*, min_size: int = 0) -> st.SearchStrategy[dict[str, frozenset[str]]]:
+    """Named claims, each with some values."""
+    return st.dictionaries(
+        st.sampled_from(["groups", "department"]),
+        subsets(("staff", "board"), min_size=min_size),
+    )
+
+
+SUBJECTS = st.builds(
+    Subjects,
+    issuer=st.sampled_from([LOGIN, LOGIN, OTHER_LOGIN]),
+    people=st.just(frozenset[str]()) | subsets(("alice", "bob", DESK_AGENT)),
+    claims=st.just(dict[str, frozenset[str]]()) | claims(),
+    everyone=st.booleans(),
+)
+
+AGENTS = mostly(
+    st.builds(Agents, registered=subsets((DESK_AGENT, "planner"), min_size=1), any=st.booleans()),
+    st.builds(Agents, any=st.booleans()),
+)
+
+
+@st.composite
+def grants(draw: st.DrawFn, *, id: str = "grant-1", now: datetime = NOW) -> Grant:  # noqa: A002
+    """Grants of which many match what `verified_tokens` draws."""
+    everyone = Subjects(issuer=LOGIN, everyone=True)
+    spans = st.sampled_from([5, 60, 300, int(MAX_LIFETIME.total_seconds())])
+    meanings = subsets(API_SCOPES, min_size=1)
+    return Grant(
+        id=id,
+        client=CALENDAR_MCP,
+        resource=draw(mostly(st.just(CALENDAR_API), st.just(ROOMS_API))),
+        subjects=(draw(mostly(st.just(everyone), SUBJECTS)), *draw(st.lists(SUBJECTS, max_size=1))),
+        agents=draw(AGENTS),
+        scopes=draw(
+            mostly(
+                st.fixed_dictionaries(dict.fromkeys(MCP_SCOPES, meanings)),
+                st.dictionaries(st.sampled_from(MCP_SCOPES), subsets(API_SCOPES)),
+            )
+        ),
+        lifetime=timedelta(seconds=draw(mostly(spans, st.sampled_from([1, 4])))),
+        chain_limit=draw(mostly(st.integers(2, CHAIN_HARD_CAP), st.just(1))),
+        expires_at=draw(mostly(st.none(), SPANS.map(lambda span: now + timedelta(seconds=span)))),
+        services=draw(st.booleans()),
+        cycles=draw(st.booleans()),
+        downscope=draw(st.booleans()),
+        single_use=draw(st.booleans()),
+    )
+
+
+@st.composite
+def resources(draw: st.DrawFn) -> tuple[Resource, ...]:
+    """The calendar and the rooms, each with a catalogue, each admitting some clients."""
+    every = frozenset(API_SCOPES)
+    scopes = mostly(st.just(every), subsets(API_SCOPES))
+    admissions = st.dictionaries(
+        st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]), subsets(API_SCOPES)
+    )
+    return tuple(
+        Resource(
+            identifier=identifier,
+            names=names,
+            scopes=draw(scopes),
+            clients=draw(mostly(st.just({CALENDAR_MCP: every}), admissions)),
+        )
+        for identifier, names in [(CALENDAR_API, frozenset({"calendar"})), (ROOMS_API, frozenset())]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One request, and all that it is decided by. Loosely held, so that a part can be removed."""
+
+    subject: VerifiedToken
+    client: Client
+    resources: tuple[Resource, ...]
+    grants: tuple[Grant, ...]
+    targets: Targets
+    scope: Scope | None
+    now: datetime
+
+    def registry(self) -> Registry:
+        """The registry of this world."""
+        return a_registry(resources=self.resources, grants=self.grants)
+
+    def but(self, **changes: Any) -> "World":
+        """The same world with some parts replaced."""
+        return replace(self, **changes)
+
+    def delegate(self) -> Delegation:
+        """Decide the request. Raises a `Refused`."""
+        return delegate(
+            self.subject,
+            by=self.client,
+            at=self.targets,
+            scope=self.scope,
+            registry=self.registry(),
+            now=self.now,
+            id="exchange-1",
+        )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Requests of *calendar-mcp* in worlds where they often succeed."""
+    now = draw(moments())
+    count = draw(st.integers(1, 2))
+    return World(
+        subject=draw(verified_tokens(now=now)),
+        client=a_client(),
+        resources=draw(resources()),
+        grants=tuple(draw(grants(id=f"grant-{n}", now=now)) for n in range(1, count + 1)),
+        targets=draw(TARGETS),
+        scope=draw(st.none() | SCOPES),
+        now=now,
+    )
+
+
+EPOCH = milliseconds(NOW)
+
+BOB = Identity(LOGIN, "bob")
+
+
+@st.composite
+def lineages(draw: st.DrawFn, *, root: Identity = ALICE) -> list[Link]:
+    """An exchange for *root*, those it grew from, and the foreign token at their start, in that
+    order.
+
+    The chain grows by one client at each hop, as it does in life; times tie often.
+    """
+    hops = draw(st.integers(1, 3))
+    issued = sorted(draw(st.lists(_times(), min_size=hops + 1, max_size=hops + 1)))
+    agent = Identity(root.issuer, draw(st.sampled_from([DESK_AGENT, "planner"])))
+    vouched_for = draw(st.booleans())
+    actors: list[Identity] = [agent] if vouched_for else []
+    foreign = Link(
+        targets=_of(root, agent, []) | {Target.token(root.issuer, f"{root.subject}-login")},
+        issued_at=issued[0],
+        is_foreign=True,
+        logged_in_at=draw(st.just(0) | _times().map(lambda time: min(time, issued[0]))),
+    )
+    links = [foreign]
+    for hop in range(1, hops + 1):
+        client = draw(st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]))
+        actors = [Identity(OUR_ISSUER, client), *actors]
+        targets = _of(root, agent, actors) | {
+            Target.client(client),
+            Target.resource(draw(st.sampled_from([CALENDAR_API, ROOMS_API]))),
+            Target.grant(draw(st.sampled_from(["calendar", "rooms"]))),
+            Target.exchange(f"{root.subject}-{hop}"),
+        }
+        links.insert(0, Link(targets=targets, issued_at=issued[hop]))
+        agent = Identity(OUR_ISSUER, client)
+    return links
+
+
+@st.composite
+def locks_on(draw: st.DrawFn, targets: list[Target], *, id: str = "lock-1") -> Lock:  # noqa: A002
+    """A lock on one of *targets*: standing, ended, yet to begin, or a cut-off."""
+    begins_at = draw(_times())
+    ends_at = draw(st.none() | _times().map(lambda time: max(time, begins_at)))
+    return Lock(
+        id=id,
+        target=draw(st.sampled_from(targets)),
+        begins_at=begins_at,
+        ends_at=ends_at,
+        parents=draw(st.booleans()),
+        since_login=draw(st.booleans()),
+    )
+
+
+@st.composite
+def locks_and_lineages(draw: st.DrawFn) -> tuple[list[Link], list[Lock], int]:
+    """A lineage, locks of which some match it and some a stranger's, and what time it is.
+
+    Whole milliseconds, within a few of `EPOCH`, so that many are equal.
+    """
+    lineage = draw(lineages())
+    strangers = {Target.subject(BOB), Target.exchange("bob-1"), Target.client("mail-mcp")}
+    targets = sorted(strangers.union(*(link.targets for link in lineage)))
+    count = draw(st.integers(1, 3))
+    locks = [draw(locks_on(targets, id=f"lock-{n}")) for n in range(count)]
+    return lineage, locks, draw(_times())
+
+
+def _times() -> st.SearchStrategy[int]:
+    return st.integers(EPOCH, EPOCH + 6)
+
+
+def _of(root: Identity, agent: Identity, actors: list[Identity]) -> frozenset[Target]:
+    return frozenset(
+        {
+            EVERYTHING,
+            Target.issuer(root.issuer),
+            Target.subject(root),
+            Target.agent(agent),
+            *(Target.actor(actor) for actor in actors),
+            *(Target.pair(root, actor) for actor in actors),
+        }
+    )
