@@ -28,7 +28,7 @@ test: $(READY)  ## All tests but the slow ones (T=path for some of them)
 	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadgroup --cov $(T)
 
 test-slow: $(READY)  ## All tests
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(T)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --hypothesis-profile=thorough $(T)
 
 check: lint types imports  ## What must hold besides the tests
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from delegation.domain.case import Case
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, Refused, SubjectTokenRejected
 from delegation.domain.parties import Identity
-from delegation.domain.policy import Delegation
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, TokenType, VerifiedToken
 from tests.parties import NOW

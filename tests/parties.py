@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from delegation.domain.case import Case, ExchangeRequest, Origin
+from delegation.domain.delegations import Delegation
 from delegation.domain.grants import Agents, Grant, Subjects
 from delegation.domain.parties import Actor, ActorChain, Client, Identity
-from delegation.domain.policy import Delegation, delegate
+from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource, Targets
 from delegation.domain.tokens import PresentedToken, TokenType, VerifiedToken

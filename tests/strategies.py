@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from delegation.domain.delegations import Delegation
 from delegation.domain.grants import MAX_LIFETIME, Agents, Grant, Subjects
-from delegation.domain.locks import EVERYTHING, Link, Lock, Target
+from delegation.domain.locks import EVERYTHING, Link, Lock, Target, milliseconds
 from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Client, Identity
-from delegation.domain.policy import Delegation, delegate, milliseconds
+from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource, Targets
 from delegation.domain.tokens import Scope, VerifiedToken

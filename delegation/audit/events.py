@@ -4,23 +4,27 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
 from delegation.domain.case import Case
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import ALARMING, Refused
 from delegation.domain.locks import Lock
 from delegation.domain.parties import ActorChain, Identity
-from delegation.domain.policy import Delegation
-from delegation.domain.tokens import Scope, VerifiedToken
+from delegation.domain.tokens import VerifiedToken
 
 VERSION = 1
 
 _ASKED_LIMIT = 512
 """Characters kept of what a client asked for and was refused."""
 
-_DETAIL_LIMIT = 1024
+_DETAIL_LIMIT = 512
+"""Characters of JSON that each member of a refusal's detail may take."""
+
+_SCOPE_LIMIT = 2048
+"""Characters of scope that are kept of what was asked for, and of what was withheld."""
 
 
 def schema() -> dict[str, Any]:
@@ -81,13 +85,9 @@ def _exchange(kind: str, delegation: Delegation, case: Case) -> dict[str, Any]:
         **_subject(delegation.parent),
         "actors": _chain(delegation.actors),
         "resource": delegation.resource,
-        "scope": {
-            "requested": _scope(delegation.requested),
-            "granted": _scope(delegation.scope),
-            "withheld": _scope(delegation.withheld or None),
-        },
+        "scope": _scope(delegation),
         "grant": delegation.grant,
-        "limits": dict(delegation.limits),
+        "limits": {name: delegation.limits[name] for name in _fitting(delegation.limits)},
         "expires_at": int(delegation.expires_at.timestamp()),
         "txn": delegation.txn if delegation.txn != delegation.id else None,
     }
@@ -126,11 +126,39 @@ def _asked(case: Case) -> dict[str, Any]:
     }
 
 
-def _bounded(detail: dict[str, object]) -> dict[str, object]:
-    """What came from outside is evidence only as long as it does not fill the log."""
-    if len(json.dumps(detail, default=str)) > _DETAIL_LIMIT:
-        return {"truncated": True}
-    return detail
+def _scope(delegation: Delegation) -> dict[str, Any]:
+    requested, withheld = delegation.requested, delegation.withheld
+    kept = [_fitting(requested or ()), _fitting(withheld)]
+    return {
+        "requested": None if requested is None else kept[0],
+        "granted": sorted(delegation.scope),
+        "withheld": kept[1] if withheld else None,
+        "truncated": kept != [sorted(requested or ()), sorted(withheld)] or None,
+    }
+
+
+def _fitting(names: Iterable[str]) -> list[str]:
+    """The first of *names*, in order: what came from outside is evidence only as long as it does
+    not fill the log.
+    """
+    kept: list[str] = []
+    left = _SCOPE_LIMIT
+    for name in sorted(names):
+        left -= len(name)
+        if left < 0:
+            break
+        kept.append(name)
+    return kept
+
+
+def _bounded(detail: Mapping[str, object]) -> dict[str, object]:
+    """Likewise: a member that is too long is left out, and the event says so."""
+    kept = {
+        name: value
+        for name, value in detail.items()
+        if len(json.dumps(value, default=str)) <= _DETAIL_LIMIT
+    }
+    return kept if len(kept) == len(detail) else kept | {"truncated": True}
 
 
 def _identity(identity: Identity) -> dict[str, str]:
@@ -140,10 +168,6 @@ def _identity(identity: Identity) -> dict[str, str]:
 def _chain(actors: ActorChain) -> list[dict[str, Any]]:
     """Flat, current actor first: easier to query than nesting."""
     return [actor.as_claim() for actor in actors]
-
-
-def _scope(scope: Scope | None) -> list[str] | None:
-    return None if scope is None else sorted(scope)
 
 
 def _encode(event: Mapping[str, Any]) -> bytes:

@@ -5,10 +5,18 @@ Times are whole milliseconds since the epoch, as the ledger keeps them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Self
 
 from delegation.domain.parties import Identity
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(time: datetime) -> int:
+    """*time* in whole milliseconds since the epoch."""
+    return (time - _EPOCH) // timedelta(milliseconds=1)
 
 
 class Kind(StrEnum):

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Protocol
 
 from delegation.domain.case import Case
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
 from delegation.domain.parties import Identity
-from delegation.domain.policy import Delegation
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedToken
 

@@ -30,6 +30,10 @@ def format_scope(scope: Iterable[str]) -> str:
     return " ".join(sorted(scope))
 
 
+SERVICE = "service"
+"""The `sub_profile` of a subject that is no person."""
+
+
 class TokenType(StrEnum):
     """The token type identifiers of RFC 8693 §3 that we know, compared as exact strings."""
 
@@ -81,11 +85,14 @@ class VerifiedToken:
     authentication: Authentication = UNKNOWN
     claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
     txn: str | None = None
+    sub_profile: str | None = None
     is_ours: bool = False
 
     @property
     def is_of_a_service(self) -> bool:
-        """Whether its subject is its own client: nobody's delegation, but a machine's own token."""
+        """Whether its subject is no person: a foreign token's own client, or what began as one."""
+        if self.is_ours:
+            return self.sub_profile == SERVICE
         return self.agent is not None and self.subject == Identity(self.issuer, self.agent)
 
 

@@ -3,6 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+
+SKEW = timedelta(seconds=30)
+"""How far another issuer's clock may be ahead: leeway for `iat` and `nbf`, never for `exp`."""
+
+LONGEST_LIFE = timedelta(hours=24)
+"""The longest life of a foreign token. Ended locks are remembered for as long, and no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

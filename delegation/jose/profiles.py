@@ -10,16 +10,13 @@ from delegation.domain.grants import MAX_LIFETIME
 from delegation.domain.parties import ActorChain, Identity
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import VerifiedToken
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.trust import LONGEST_LIFE, TrustedIssuer
 from delegation.jose import claims as read
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import SUPPORTED, Keyring
 from delegation.jose.keys import VerificationKey
 from delegation.jose.parser import TokenFault, UnverifiedToken
 from delegation.jose.signer import SEPARATOR, TYPE
-
-LONGEST_LIFE = timedelta(hours=24)
-"""The longest life of a foreign token. Ended locks are remembered for as long, and no longer."""
 
 _NOT_AN_ACCESS_TOKEN = frozenset({"nonce", "at_hash", "c_hash", "events"})
 """What ID tokens and security events have, and access tokens have not (RFC 8693 §3)."""
@@ -177,6 +174,7 @@ class OwnAccessToken:
             may_act=read.may_act(claims),
             authentication=read.authentication(claims),
             txn=read.name(claims.get("txn"), "txn"),
+            sub_profile=read.optional_name(claims, "sub_profile"),
             is_ours=True,
         )
 

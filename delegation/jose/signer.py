@@ -5,9 +5,9 @@ from typing import Any
 
 from jwt import PyJWT
 
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Unavailable
-from delegation.domain.policy import Delegation
-from delegation.domain.tokens import Authentication, IssuedToken, TokenType, format_scope
+from delegation.domain.tokens import SERVICE, IssuedToken, TokenType, format_scope
 from delegation.jose.keyring import Keyring
 
 TYPE = "at+jwt"
@@ -75,12 +75,18 @@ class JwtSigner:
             "exp": _seconds(delegation.expires_at),
             "jti": delegation.id,
             "txn": delegation.txn,
-        } | _authentication(delegation.authentication)
+        } | _optional(delegation)
 
 
-def _authentication(authentication: Authentication) -> dict[str, Any]:
-    """What the subject token had, unchanged (RFC 9068 §2.2.1); an exchange is no login."""
+def _optional(delegation: Delegation) -> dict[str, Any]:
+    """What the subject token had, unchanged (RFC 9068 §2.2.1): an exchange is no login.
+
+    And that the subject is no person, which nobody could tell from the token otherwise.
+    """
+    authentication = delegation.authentication
     claims: dict[str, Any] = {}
+    if delegation.parent.is_of_a_service:
+        claims["sub_profile"] = SERVICE
     if authentication.time is not None:
         claims["auth_time"] = _seconds(authentication.time)
     if authentication.acr is not None:

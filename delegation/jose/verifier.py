@@ -5,10 +5,10 @@ from datetime import datetime
 from jwt import PyJWTError
 
 from delegation.domain.errors import Cause, SubjectTokenRejected
-from delegation.domain.policy import SKEW
 from delegation.domain.ports import Clock
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import PresentedToken, VerifiedToken
+from delegation.domain.trust import SKEW
 from delegation.jose.claims import date
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring

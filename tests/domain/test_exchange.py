@@ -6,10 +6,10 @@ from datetime import datetime
 import pytest
 
 from delegation.domain.case import Case, ExchangeRequest
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, NotPermitted, Refused, SubjectTokenRejected, Unavailable
 from delegation.domain.exchange import Exchange, refusals_recorded
 from delegation.domain.parties import Identity
-from delegation.domain.policy import Delegation
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, TokenType, VerifiedToken
 from tests.parties import ALICE, NOW, a_case, a_request, a_verified_token

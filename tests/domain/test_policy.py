@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delegation.domain.allowance import MIN_LIFETIME
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import (
     ALARMING,
     Cause,
@@ -19,9 +21,8 @@ from delegation.domain.errors import (
     SubjectTokenRejected,
 )
 from delegation.domain.grants import MAX_LIFETIME, Agents, Grant, Subjects
-from delegation.domain.locks import EVERYTHING, Target
+from delegation.domain.locks import EVERYTHING, Target, milliseconds
 from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Identity
-from delegation.domain.policy import MIN_LIFETIME, Delegation, milliseconds
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource, Targets
 from delegation.domain.tokens import Authentication
@@ -168,10 +169,11 @@ def test_the_chain_only_grows_at_the_head(world: World) -> None:
     head, *rest = delegation.actors
 
     assert head == Actor(identity=Identity(OUR_ISSUER, world.client.id))
-    if world.subject.actors or world.subject.agent not in grant.agents.registered:
+    agent = Identity(world.subject.issuer, world.subject.agent or "")
+    vouched_for = agent.subject in grant.agents.registered and agent != world.subject.subject
+    if world.subject.actors or not vouched_for:
         assert tuple(rest) == world.subject.actors.actors
     else:
-        agent = Identity(world.subject.issuer, world.subject.agent or "")
         assert rest == [Actor(identity=agent, sub_profile="ai_agent")]
     assert len(delegation.actors) <= grant.chain_limit <= CHAIN_HARD_CAP
 
@@ -799,6 +801,16 @@ def test_a_grant_that_does_not_match_is_no_choice() -> None:
 def test_a_registered_agent_stands_below_the_client() -> None:
     """The client is the current actor; the agent, vouched for by the grant, acted before."""
     assert a_delegation().actors == ActorChain((CALENDAR_MCP_HOP, DESK_AGENT_HOP))
+
+
+@pytest.mark.standard("8693-A-4", "9700-4.15")
+def test_nobody_acts_for_themselves() -> None:
+    """A service is its own client: it is the subject, and not its own actor as well."""
+    service = a_verified_token(subject=Identity(LOGIN, DESK_AGENT))
+
+    delegation = a_delegation(subject=service, registry=with_grant(services=True))
+
+    assert delegation.actors == ActorChain((CALENDAR_MCP_HOP,))
 
 
 @pytest.mark.standard("8693-4.1-2")

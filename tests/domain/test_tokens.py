@@ -117,3 +117,10 @@ def test_a_user_named_like_one_of_our_clients_is_no_service() -> None:
     token = a_token_of_ours(subject=Identity(LOGIN, "calendar-mcp"))
 
     assert not token.is_of_a_service
+
+
+@pytest.mark.standard("9700-4.15")
+def test_what_began_as_a_service_stays_one() -> None:
+    """A token of ours says so: from its subject and its client nobody could tell."""
+    assert a_token_of_ours(sub_profile="service").is_of_a_service
+    assert not a_token_of_ours().is_of_a_service

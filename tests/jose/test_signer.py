@@ -25,6 +25,7 @@ from tests.parties import (
     NOW,
     OUR_ISSUER,
     a_delegation,
+    a_grant,
     a_registry,
     a_verified_token,
 )
@@ -192,3 +193,15 @@ def test_the_self_test_finds_a_key_that_does_not_sign():
 
     with pytest.raises(Unavailable, match="signing_key"):
         JwtSigner(Keyring((broken,)), OUR_ISSUER).self_test()
+
+
+@pytest.mark.standard("9700-4.15")
+def test_a_service_is_called_one_at_every_hop():
+    """What is issued for a machine says so, and is read so again: it cannot pass for a person."""
+    machine = a_verified_token(subject=Identity(LOGIN, DESK_AGENT), agent=DESK_AGENT)
+    registry = a_registry(grants=[a_grant(services=True)])
+
+    issued = SIGNER.sign(a_delegation(subject=machine, registry=registry))
+
+    assert read(issued.value)[1]["sub_profile"] == "service"
+    assert VERIFIER.subject(presented(issued.value), a_registry()).is_of_a_service

@@ -1,0 +1,90 @@
+"""What has been decided, before it is a token."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
+from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.tokens import Authentication, Scope, VerifiedToken
+from delegation.domain.trust import SKEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """What has been decided, before it is a token. Everything that the record and the event need to
+    know.
+
+    *parent* is the subject token. *limits* names what cut the scope or the lifetime, and where.
+    """
+
+    id: str
+    parent: VerifiedToken
+    actors: ActorChain
+    client: str
+    resource: str
+    grant: str
+    scope: Scope
+    requested: Scope | None
+    decided_at: datetime
+    issued_at: datetime
+    expires_at: datetime
+    single_use: bool
+    txn: str
+    revision: str
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> Identity:
+        """The root identity, the same at every hop."""
+        return self.parent.subject
+
+    @property
+    def authentication(self) -> Authentication:
+        """As the subject token has it: an exchange never refreshes it."""
+        return self.parent.authentication
+
+    @property
+    def withheld(self) -> Scope:
+        """What was asked for and not given."""
+        return (self.requested or frozenset()) - self.scope
+
+    def targets(self) -> frozenset[Target]:
+        """All that a lock could name to stop this exchange by itself, apart from its lineage."""
+        return _targets(self.parent, self.actors) | {
+            Target.client(self.client),
+            Target.resource(self.resource),
+            Target.grant(self.grant),
+            Target.exchange(self.id),
+        }
+
+    def origin(self) -> Link | None:
+        """The foreign token that this grew from; `None` where the subject token is one of ours.
+
+        The record of that one has it then.
+        """
+        parent = self.parent
+        if parent.is_ours:
+            return None
+        login = parent.authentication.time
+        return Link(
+            targets=_targets(parent, parent.actors) | {Target.token(parent.issuer, parent.id)},
+            issued_at=milliseconds(parent.issued_at - SKEW),
+            is_foreign=True,
+            logged_in_at=0 if login is None else milliseconds(login),
+        )
+
+
+def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:
+    """What a lock could name of a subject, its agent, and those who act for it."""
+    root = token.subject
+    agent = (
+        frozenset()
+        if token.agent is None
+        else frozenset({Target.agent(Identity(token.issuer, token.agent))})
+    )
+    return agent.union(
+        {EVERYTHING, Target.issuer(root.issuer), Target.subject(root)},
+        (Target.actor(actor.identity) for actor in actors),
+        (Target.pair(root, actor.identity) for actor in actors),
+    )
