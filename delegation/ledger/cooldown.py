@@ -13,4 +13,4 @@ class SharedCooldown:
 
     def begin(self, name: str) -> bool:
         """Whether it may be done now. Raises `Unavailable`."""
-        return self._server.set_once(f"dlg:cooldown:{digest(name).hex()}", self._milliseconds)
+        return self._server.take(f"dlg:cooldown:{digest(name).hex()}", self._milliseconds)

@@ -36,7 +36,10 @@ class Evidence:
         """The first *count* undrained events of a stream. A full store answers this, too."""
         return [
             StoredEvent(
-                number=int(entry.partition(b"-")[0]), at=int(fields[b"at"]), event=fields[b"event"]
+                epoch=fields[b"epoch"].decode(),
+                number=int(entry.partition(b"-")[0]),
+                at=int(fields[b"at"]),
+                event=fields[b"event"],
             )
             for entry, fields in self.store.server.read_stream(_key(partition, stream), count)
         ]

@@ -1,6 +1,4 @@
-"""Laying out an empty store: what `delegation ledger init` does, and the development server by
-itself.
-"""
+"""Laying out an empty store, which only the operator and the development server do."""
 
 import secrets
 
@@ -20,10 +18,13 @@ def initialize(server: Server, partitions: Partitions) -> bool:
     A partition that is laid out stays as it is, so this may be repeated. Raises `LayoutDiffers`
     where one has another version or number of partitions, and `Unavailable`.
     """
-    epoch = secrets.token_hex(16)
+    epoch = secrets.token_hex(8)
     expected = [str(LAYOUT_VERSION).encode(), str(partitions.count).encode()]
     arguments = (LAYOUT_VERSION, partitions.count, epoch)
-    calls = [((partition.layout,), arguments) for partition in partitions.all()]
+    calls = [
+        ((partition.layout, partition.events, partition.refusals), arguments)
+        for partition in partitions.all()
+    ]
     created = False
     for *layout, found in server.run_all(scripts.INIT, calls):
         if layout != expected:

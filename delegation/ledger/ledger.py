@@ -1,11 +1,13 @@
 """The verbs of the ledger: each one round trip, each all or nothing."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from delegation.domain.case import Case
+from delegation.domain.delegations import Delegation
 from delegation.domain.errors import (
     Cause,
     NotPermitted,
@@ -13,12 +15,11 @@ from delegation.domain.errors import (
     SubjectTokenRejected,
     Unavailable,
 )
-from delegation.domain.locks import Lock, Target
+from delegation.domain.locks import Lock, Target, milliseconds
 from delegation.domain.parties import Identity
-from delegation.domain.policy import Delegation, milliseconds
 from delegation.domain.ports import EventWriter
 from delegation.ledger import scripts
-from delegation.ledger.partitions import fingerprint
+from delegation.ledger.partitions import Partition, fingerprint
 from delegation.ledger.store import Store, must_be_ok
 
 
@@ -37,6 +38,16 @@ class Description:
     alive: bool
     recorded_at: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+class LockIncomplete(Unavailable):
+    """A lock does not stand everywhere yet: its event is written, and the *missing* partitions lack
+    it.
+    """
+
+    def __init__(self, missing: tuple[int, ...]) -> None:
+        super().__init__("lock_incomplete")
+        self.missing = missing
 
 
 class RedisLedger:
@@ -65,7 +76,7 @@ class RedisLedger:
             partition.record(delegation.id),
             partition.index(delegation.subject),
             partition.events,
-            partition.once(parent.issuer, parent.id),
+            partition.once(delegation.grant, parent.issuer, parent.id),
         ]
         if origin is None:
             if self._partitions.of_exchange(parent.id) != partition:
@@ -108,7 +119,10 @@ class RedisLedger:
         must_be_ok(self._store.ask(scripts.VOID, partition, keys, (delegation.id, event))[0])
 
     def refuse(self, refused: Refused, case: Case) -> str:
-        """Write the event of a refusal, within its client's cap; the decision's id."""
+        """Write the event of a refusal, within its client's cap; the decision's id.
+
+        Where a reply was lost, the event may stand twice: with the same decision's id.
+        """
         partition = self._partitions.of_client(case.client.id)
         decision = self._partitions.new_id(partition)
         arguments = (
@@ -142,12 +156,14 @@ class RedisLedger:
     def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
         """Take the one-time id *artefact* of *owner*, once; whether it was free.
 
-        It stays taken *until* then, which must not be before the artefact expires. *nonce* is this
-        attempt's own: the same nonce gets the same answer again. Times are in milliseconds.
+        It stays taken *until* then, which must not be before the artefact expires; what is over is
+        not free. *nonce* is this attempt's own: the same nonce gets the same answer again. Times
+        are in milliseconds.
         """
         partition = self._partitions.of_artefact(owner, artefact)
         keys = [partition.claim(owner, artefact)]
-        status = self._store.ask(scripts.CLAIM, partition, keys, (nonce, issued_at, until))[0]
+        arguments = (nonce, issued_at, until, _now())
+        status = self._store.ask(scripts.CLAIM, partition, keys, arguments)[0]
         if status == b"already_used":
             return False
         must_be_ok(status)
@@ -156,32 +172,50 @@ class RedisLedger:
     def lock(self, lock: Lock, *, description: bytes, event: bytes) -> None:
         """Put a stop on its target, wherever that has to stand; the event goes before the effect.
 
-        It begins now, by the server's clock. Raises `Unavailable` unless every partition has it;
-        the same lock again completes what is missing.
+        It begins now, by the server's clock. Raises `Unavailable` unless every partition has it, a
+        `LockIncomplete` where some have; the same lock again completes what is missing. Raises
+        `ValueError` where the target is an exchange whose id is none of ours.
         """
-        partitions = self._partitions.of_lock(lock.target)
-        for partition in partitions:
-            arguments = (
-                lock.id,
-                fingerprint(lock.target),
-                b"" if lock.ends_at is None else lock.ends_at,
-                int(lock.parents),
-                int(lock.since_login),
-                description,
-                event if partition is partitions[0] else b"",
-            )
-            keys = [partition.locks, partition.lock_book, partition.events]
-            must_be_ok(self._store.ask(scripts.LOCK, partition, keys, arguments)[0])
+        first, *others = self._partitions.of_lock(lock.target)
+        arguments = (
+            lock.id,
+            fingerprint(lock.target),
+            b"" if lock.ends_at is None else lock.ends_at,
+            int(lock.parents),
+            int(lock.since_login),
+            description,
+        )
+        answer = self._store.ask(scripts.LOCK, first, _lock_keys(first), (*arguments, event))
+        must_be_ok(answer[0])
+        questions = [(partition, _lock_keys(partition)) for partition in others]
+        answers = self._store.ask_all(scripts.LOCK, questions, (*arguments, b""))
+        missing = [
+            partition.number
+            for partition, (status, *_) in zip(others, answers, strict=True)
+            if status != b"ok"
+        ]
+        if missing:
+            raise LockIncomplete(tuple(missing))
 
     def problems(self) -> list[str]:
         """Why an exchange could not be recorded now; empty where it could, in every partition."""
-        keys = [(partition, [partition.events]) for partition in self._partitions.all()]
+        questions = [(partition, [partition.events]) for partition in self._partitions.all()]
+        arguments = (self._limits.undrained_events, _now())
         try:
-            answers = self._store.ask_all(scripts.PROBE, keys, (self._limits.undrained_events,))
+            answers = self._store.ask_all(scripts.PROBE, questions, arguments)
+            evicts = self._store.server.evicts()
         except Unavailable as unavailable:
             return [unavailable.problem]
-        statuses = {status for status, *_ in answers}
-        return sorted(status.decode() for status in statuses - {b"ok"})
+        statuses = {status.decode() for status, *_ in answers}
+        return sorted(statuses - {"ok"} | ({"ledger_evicts"} if evicts else set()))
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _lock_keys(partition: Partition) -> list[str]:
+    return [partition.locks, partition.lock_book, partition.events]
 
 
 def _locked(**detail: object) -> Refused:

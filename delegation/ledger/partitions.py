@@ -1,6 +1,7 @@
 """Where things are: the partition of each thing, the names of its keys, and ids that tell it."""
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -11,11 +12,15 @@ _LOCAL = frozenset({Kind.SUBJECT, Kind.PAIR, Kind.EXCHANGE})
 """Locks that concern one root identity, and are therefore written to its partition alone."""
 
 
+_EXCHANGE = re.compile(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", re.ASCII)
+"""The one form that our ids have; only such an id is ever put into a key as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """One partition; its number is a hash tag, so that on a cluster its keys share a slot.
 
-    What came from outside is only ever part of a key as a digest.
+    What came from outside is only ever part of a key as a digest, or as an id of ours by its form.
     """
 
     number: int
@@ -58,9 +63,9 @@ class Partition:
         """The exchanges of one root identity."""
         return self._key("s", digest(root.issuer, root.subject).hex())
 
-    def once(self, issuer: str, token: str) -> str:
-        """Whether a token that may be used once was."""
-        return self._key("once", digest(issuer, token).hex())
+    def once(self, grant: str, issuer: str, token: str) -> str:
+        """Whether a token that may be used once under *grant* was."""
+        return self._key("once", digest(grant, issuer, token).hex())
 
     def claim(self, owner: str, artefact: str) -> str:
         """Whether a one-time id was taken."""
@@ -96,20 +101,24 @@ class Partitions:
         """Where the record of an exchange lives, read from its id; `None` if it is no id of
         ours.
         """
-        number, separator, _ = exchange.partition("-")
-        if not separator or not number.isascii() or not number.isdigit():
+        found = _EXCHANGE.fullmatch(exchange)
+        if found is None or int(found[1]) >= self.count:
             return None
-        if str(int(number)) != number or int(number) >= self.count:
-            return None
-        return Partition(int(number))
+        return Partition(int(found[1]))
 
     def of_lock(self, target: Target) -> tuple[Partition, ...]:
-        """Where a lock has to stand: in one partition if it concerns one person, else in all."""
+        """Where a lock has to stand: in one partition if it concerns one person, else in all.
+
+        Raises `ValueError` where the target is an exchange whose id is none of ours: a lock that
+        stands nowhere must not pass for one.
+        """
         if target.kind not in _LOCAL:
             return self.all()
         if target.kind is Kind.EXCHANGE:
             partition = self.of_exchange(target.names[0])
-            return () if partition is None else (partition,)
+            if partition is None:
+                raise ValueError("not the id of an exchange of ours")
+            return (partition,)
         issuer, subject, *_ = target.names
         return (self.of(Identity(issuer, subject)),)
 

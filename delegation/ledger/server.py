@@ -1,13 +1,18 @@
-"""The connection to Redis or Valkey: how scripts are run, what is tried again, and what an error
-means.
-"""
+"""The connection to Redis or Valkey: how scripts run, what is sent again, what an error means."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, NoScriptError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoScriptError,
+    RedisError,
+)
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import TimeoutError as LostReplyError
 from redis.retry import Retry
@@ -52,6 +57,8 @@ class Server:
         self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
     ) -> list[list[Any]]:
         """Run a script for each of several *calls*, in as few round trips as can be."""
+        if not calls:
+            return []
 
         def send() -> list[list[Any]]:
             with self._redis.pipeline(transaction=False) as pipeline:
@@ -62,16 +69,25 @@ class Server:
 
         return self._surely(send)
 
-    def set_once(self, key: str, milliseconds: int) -> bool:
-        """Set *key* for so long, unless it is set; whether it was not."""
-        return self._surely(
-            lambda: self._redis.set(key, b"1", nx=True, px=milliseconds) is not None
+    def take(self, key: str, milliseconds: int) -> bool:
+        """Take *key* for so long, unless it is taken; whether it was free. Raises `Unavailable`."""
+        nonce = secrets.token_bytes(16)
+        holder = self._surely(
+            lambda: self._redis.set(key, nonce, nx=True, px=milliseconds, get=True)
         )
+        return holder in {None, nonce}  # ours where it was sent again
 
     def read_stream(self, stream: str, count: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """The first *count* entries of a stream. A full server answers this, too."""
         entries: Any = self._surely(lambda: self._redis.xrange(stream, count=count))
         return list(entries)
+
+    def evicts(self) -> bool:
+        """Whether a full server drops what it knows: locks, claims, records. Raises
+        `Unavailable`.
+        """
+        memory: Any = self._surely(lambda: self._redis.info("memory"))
+        return bool(memory.get("maxmemory_policy") != "noeviction")
 
     def close(self) -> None:
         """Close every connection."""
@@ -87,11 +103,16 @@ class Server:
         try:
             try:
                 return send()
-            except BusyLoadingError:
-                raise
-            except (LostConnectionError, LostReplyError):
+            except RedisError as error:
+                if not _is_lost(error):
+                    raise
                 return send()
-        except (LostConnectionError, LostReplyError) as error:
-            raise Unavailable(UNREACHABLE) from error
         except RedisError as error:  # full, read-only, loading, out of rights, ...
-            raise Unavailable(UNWELL) from error
+            raise Unavailable(UNREACHABLE if _is_lost(error) else UNWELL) from error
+
+
+def _is_lost(error: RedisError) -> bool:
+    """Whether there was no reply. The library counts some replies as lost connections."""
+    if isinstance(error, (BusyLoadingError, AuthenticationError, AuthorizationError)):
+        return False
+    return isinstance(error, (LostConnectionError, LostReplyError))

@@ -69,7 +69,9 @@ class Store:
     def _remember(self, partition: Partition, answer: list[Any]) -> list[Any]:
         status, epoch, locks, *rest = answer
         if status not in _UNTRUSTED:
-            self._seen[partition.number] = (epoch, locks)
+            known, most = self._seen.get(partition.number, (b"", 0))
+            # Answers to several threads may arrive in another order than they were given.
+            self._seen[partition.number] = (epoch, max(locks, most) if epoch == known else locks)
         return [status, *rest]
 
 

@@ -6,8 +6,7 @@
 local problem = unwell()
 if problem then return answer(problem) end
 
-local id, decided, expires = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local single_use, now = ARGV[11] == '1', milliseconds()
+local id, single_use, now = ARGV[5], ARGV[11] == '1', milliseconds()
 
 -- Sent again because the reply was lost: the same answer, if it is still alive.
 local known = redis.call('GET', KEYS[3])
@@ -16,7 +15,7 @@ if known then
 end
 
 if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[12]) then return answer('too_many_undrained_events') end
-if math.abs(now - decided) > 2000 then return answer('clocks_differ') end
+if clocks_differ(now, ARGV[6]) then return answer('clocks_differ') end
 
 local lineage = {{t = ARGV[8], a = now}}
 if KEYS[7] then
@@ -34,12 +33,13 @@ if single_use then
   -- What was used before this store began is not known: it counts as used.
   local used = redis.call('EXISTS', KEYS[6]) == 1 or lineage[2].a < tonumber(layout[6])
   if used then return answer('already_used') end
-  redis.call('SET', KEYS[6], id, 'PXAT', ARGV[16])
 end
 
+-- The event is written first: whatever fails from here on, there is no record without its event.
+write_event('events', KEYS[5], now, ARGV[10])
+if single_use then redis.call('SET', KEYS[6], id, 'PXAT', ARGV[16]) end
 redis.call('SET', KEYS[3], cmsgpack.pack({lineage = lineage, detail = ARGV[9]}), 'PXAT', ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 redis.call('ZADD', KEYS[4], ARGV[7], id)
 redis.call('PEXPIREAT', KEYS[4], string.format('%d', now + 1000000))  -- longer than any token lives
-write_event('events', KEYS[5], now, ARGV[10])
 return answer('ok')

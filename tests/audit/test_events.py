@@ -1,0 +1,304 @@
+"""What an event says: enough for a reviewer, nothing that is secret, always one line of JSON."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from delegation.audit.events import Events, schema
+from delegation.domain.case import Origin
+from delegation.domain.errors import ALARMING, Cause, InvalidScope, InvalidTarget, NotPermitted
+from delegation.domain.grants import Agents
+from delegation.domain.locks import EVERYTHING, Lock, Target
+from delegation.domain.parties import Identity
+from delegation.domain.resources import Targets
+from tests.parties import (
+    ALICE,
+    CALENDAR_API,
+    CALENDAR_MCP,
+    DESK_AGENT,
+    LOGIN,
+    NOW,
+    OUR_ISSUER,
+    a_case,
+    a_delegation,
+    a_grant,
+    a_presented_token,
+    a_registry,
+    a_request,
+    a_second_delegation,
+    a_verified_token,
+)
+
+HEAD = {"id": "0f:7:events:1", "at": "2026-11-20T12:00:00.000Z"}
+SECRET = "eyJhbGciOiJub25lIn0.c2VjcmV0.c2lnbmF0dXJl"
+VALIDATOR = Draft202012Validator(schema())
+REFUSAL = NotPermitted(Cause.NO_GRANT, resource=CALENDAR_API)
+
+
+def a_full_case(**changes):
+    """A request of which everything is understood."""
+    request = a_request(subject_token=a_presented_token(value=SECRET), scope=frozenset({"x"}))
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    origin = Origin(address="192.0.2.1", traceparent=trace)
+    known = {"request": request, "subject": a_verified_token(), "origin": origin}
+    return a_case(**(known | changes))
+
+
+def read(event):
+    """The event as it leaves the store, which holds to its schema."""
+    assert b"\n" not in event
+    line = HEAD | json.loads(event)
+    VALIDATOR.validate(line)
+    return line
+
+
+def a_lock(**changes):
+    """A standing lock on Alice."""
+    fields = {"id": "lock-1", "target": Target.subject(ALICE), "begins_at": 0} | changes
+    return Lock(**fields)
+
+
+def test_the_schema_is_one_and_is_published():
+    """It is a JSON Schema of 2020-12, and the copy in the documentation is the same."""
+    published = Path(__file__).parents[2] / "docs" / "reference" / "event.schema.json"
+
+    Draft202012Validator.check_schema(schema())
+    assert json.loads(published.read_text(encoding="utf-8")) == schema()
+
+
+def test_an_exchange_says_who_for_whom_what_why_and_from_what():
+    """All that a reviewer asks, in one object."""
+    delegation = a_delegation(scope=frozenset({"events.read"}))
+
+    event = read(Events().granted(delegation, a_full_case()))
+
+    assert event == HEAD | {
+        "version": 1,
+        "type": "exchange",
+        "decision": "exchange-1",
+        "client": CALENDAR_MCP,
+        "authenticated_by": "private_key_jwt",
+        "revision": "revision-1",
+        "source": "192.0.2.1",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "subject": {"iss": LOGIN, "sub": "alice"},
+        "agent": DESK_AGENT,
+        "parent": {"iss": LOGIN, "id": "login-1"},
+        "actors": [
+            {"iss": OUR_ISSUER, "sub": CALENDAR_MCP},
+            {"iss": LOGIN, "sub": DESK_AGENT, "sub_profile": "ai_agent"},
+        ],
+        "resource": CALENDAR_API,
+        "scope": {"requested": ["events.read"], "granted": ["events.read"]},
+        "grant": "calendar",
+        "limits": {"expiry": "grant"},
+        "expires_at": int((NOW + timedelta(minutes=5)).timestamp()),
+    }
+
+
+def test_a_second_hop_says_what_transaction_it_belongs_to():
+    """The first exchange's id goes down the chain."""
+    event = read(Events().granted(a_second_delegation(), a_full_case()))
+
+    assert event["txn"] == "exchange-1"
+    assert event["subject"] == {"iss": LOGIN, "sub": "alice"}
+
+
+def test_what_was_withheld_is_said_with_who_withheld_it():
+    """Downscoping leaves a trace."""
+    registry = a_registry(grants=[a_grant(downscope=True)])
+    asked = frozenset({"events.read", "events.delete"})
+
+    event = read(Events().granted(a_delegation(registry=registry, scope=asked), a_full_case()))
+
+    assert event["scope"] == {
+        "requested": ["events.delete", "events.read"],
+        "granted": ["events.read"],
+        "withheld": ["events.delete"],
+    }
+    assert event["limits"]["scope:events.delete"] == "grant"
+
+
+def test_an_exchange_that_was_not_issued_is_an_event_of_its_own():
+    """Otherwise it says the same."""
+    granted = read(Events().granted(a_delegation(), a_full_case()))
+
+    assert read(Events().not_issued(a_delegation(), a_full_case())) == granted | {
+        "type": "not_issued"
+    }
+
+
+@pytest.mark.standard("8693-2.2.2-5")
+@pytest.mark.parametrize("cause", Cause)
+def test_a_refusal_says_its_cause(cause):
+    """Every cause is in the event, and those that look like theft raise an alarm."""
+    refusal = NotPermitted(cause, grant="calendar")
+
+    event = read(Events().refused("7-decision", refusal, a_full_case()))
+
+    assert (event["type"], event["decision"]) == ("refusal", "7-decision")
+    assert (event["error"], event["cause"]) == ("invalid_request", cause.value)
+    assert ("alarm" in event) == (cause in ALARMING)
+    assert event["detail"] == {"grant": "calendar"}
+    assert event["asked"] == {"targets": [CALENDAR_API], "scope": "x"}
+    assert event["parent"] == {"iss": LOGIN, "id": "login-1"}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        (InvalidTarget(Cause.TARGET_UNKNOWN), "invalid_target"),
+        (InvalidScope(Cause.SCOPE_EXCEEDED, withheld=["x"]), "invalid_scope"),
+    ],
+    ids=["target", "scope"],
+)
+def test_a_refusal_says_what_was_answered(refusal, error):
+    """The OAuth error code is the client's."""
+    assert read(Events().refused("1-x", refusal, a_full_case()))["error"] == error
+
+
+def test_what_is_not_known_is_absent():
+    """A request that was not understood has an event with less in it."""
+    event = read(Events().refused("1-x", NotPermitted(Cause.MALFORMED), a_case()))
+
+    assert not {"asked", "subject", "agent", "parent", "traceparent", "alarm"} & event.keys()
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        a_lock(),
+        a_lock(target=EVERYTHING, ends_at=1, parents=True, since_login=True),
+        a_lock(target=Target.pair(ALICE, Identity(OUR_ISSUER, CALENDAR_MCP))),
+    ],
+    ids=["standing", "cut-off", "pair"],
+)
+def test_a_lock_says_what_who_and_why(lock):
+    """An administrative act has its event, too."""
+    event = read(Events().locked(lock, reason="stolen laptop", author="sec@example.com"))
+
+    assert event["type"] == "lock"
+    assert event["target"] == {"kind": lock.target.kind, "names": list(lock.target.names)}
+    assert event.get("ends_at") == lock.ends_at
+    assert (event["reason"], event["author"]) == ("stolen laptop", "sec@example.com")
+    assert (event["parents"], event["since_login"]) == (lock.parents, lock.since_login)
+
+
+@pytest.mark.standard("8693-5-3")
+def test_no_event_holds_a_token():
+    """Whatever happens, the value of a token stays where it was presented."""
+    case, delegation = a_full_case(), a_delegation()
+    refusal = NotPermitted(Cause.NO_GRANT, request=case.request, token=case.request.subject_token)
+
+    events = [
+        Events().granted(delegation, case),
+        Events().not_issued(delegation, case),
+        Events().refused("1-x", refusal, case),
+    ]
+
+    assert not any(SECRET.encode() in event for event in events)
+
+
+HOSTILE = {
+    "line breaks": "a\r\nb\u2028c\u0085d",
+    "bidi": "\u202egnp.exe\u2066",
+    "ANSI": "\x1b[31mred\x1b[0m\x07",
+    "quotes": "\"}],'\\",
+    "NUL": "a\x00b",
+    "URL": "https://agent.example.com/" + "x" * 229,
+    "lone surrogate": "\ud800",
+}
+
+
+@pytest.mark.standard("CIMD-2")
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_names_survive_on_one_line(name):
+    """What parties call themselves is text in JSON, whole, in ASCII, on one line."""
+    subject = a_verified_token(agent=name, id=name, subject=Identity(LOGIN, f"user {name}"))
+    case = a_full_case(subject=subject)
+    registry = a_registry(grants=[a_grant(agents=Agents(any=True))])
+
+    for event in [
+        Events().granted(a_delegation(subject=subject, registry=registry), case),
+        Events().refused(name, NotPermitted(Cause.NO_GRANT, client=name), case),
+        Events().locked(a_lock(target=Target.client(name)), reason=name, author=name),
+    ]:
+        assert event.isascii()
+        assert all(byte >= 0x20 for byte in event)
+        assert name in texts(read(event))
+
+
+def texts(value):
+    """Every string in a JSON value."""
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, dict):
+        value = list(value.values())
+    return set().union(*map(texts, value)) if isinstance(value, list) else set()
+
+
+def test_detail_from_outside_is_bounded():
+    """A member that is too long is left out, the others stay, and the event says so."""
+    refusal = NotPermitted(Cause.NO_GRANT, grant="calendar", audience=["x" * 100] * 100)
+
+    event = read(Events().refused("1-x", refusal, a_full_case()))
+
+    assert event["detail"] == {"grant": "calendar", "truncated": True}
+
+
+def test_what_was_asked_is_bounded():
+    """Many targets and much scope do not fill the log."""
+    long = f"https://calendar.example.com/{'x' * 1900}"
+    many = Targets(resources=(long,) * 50, audiences=("a" * 2000,) * 50)
+    scope = frozenset(f"scope-{number}" for number in range(10_000))
+    case = a_full_case(request=a_request(targets=many, scope=scope))
+
+    event = Events().refused("1-x", REFUSAL, case)
+
+    assert len(event) < 4096
+    assert [len(target) for target in read(event)["asked"]["targets"]] == [512] * 4
+
+
+def test_scope_that_was_withheld_is_bounded():
+    """A grant that downscopes is asked for sixty thousand characters: the event says that there
+    was more.
+    """
+    registry = a_registry(grants=[a_grant(downscope=True)])
+    scope = frozenset({"events.read"} | {f"scope-{number:04}" for number in range(6000)})
+
+    granted = Events().granted(a_delegation(registry=registry, scope=scope), a_full_case())
+
+    event = read(granted)
+    assert len(granted) < 10_000
+    assert event["scope"]["granted"] == ["events.read"]
+    assert event["scope"]["requested"][0] == "events.read"
+    assert event["scope"]["truncated"] is True
+    assert event["limits"]["expiry"] == "grant"
+
+
+@given(detail=st.dictionaries(st.text(max_size=5), st.text() | st.lists(st.text())))
+def test_any_detail_makes_an_event(detail):
+    """Whatever a cause has to say, its event is bounded, and holds to the schema."""
+    refusal = NotPermitted(Cause.NO_GRANT)
+    refusal.detail = detail
+
+    read(Events().refused("1-x", refusal, a_full_case()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"token": SECRET}, {"type": "other"}, {"version": 2}, {"id": "1:events:1"}, {"actors": []}],
+    ids=["unknown member", "unknown type", "other version", "other id", "nobody acts"],
+)
+def test_the_schema_is_strict(change):
+    """What it does not know it does not let pass."""
+    event = read(Events().granted(a_delegation(), a_full_case()))
+
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(event | change)

@@ -1,0 +1,12 @@
+"""The fixtures of a real store."""
+
+from tests.valkey import (  # noqa: F401, fixtures
+    _evidence,
+    _ledger,
+    _proxy,
+    _raw,
+    _server,
+    _store,
+    _valkey,
+    _valkey_process,
+)
