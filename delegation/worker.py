@@ -1,12 +1,24 @@
 """The gunicorn worker: what is no HTTP is answered in JSON too, and neither echoed nor logged."""
 
 import contextlib
+import errno
+import logging
+import socket
+import struct
+import time
 from http import HTTPStatus
 from typing import Any
 
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.util import write_nonblock
 from gunicorn.workers.sync import SyncWorker
+
+from delegation.web.limits import SampledLog
+
+PATIENCE = 5.0
+"""Seconds to wait for the next bytes of a request: a worker that waits serves nobody else. Who must
+be waited for longer belongs behind a proxy that buffers.
+"""
 
 
 class Worker(SyncWorker):
@@ -16,13 +28,41 @@ class Worker(SyncWorker):
     repeats the address: a token in a query string would end up in both.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._not_served = SampledLog(time.monotonic, level=logging.WARNING)
+
+    def handle(self, listener: Any, client: Any, addr: object) -> None:
+        """Serve one request, unless it stops half-way."""
+        connection = _Connection(fileno=client.detach())
+        # Python's own timeout would cost a call of poll for every read and write.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE))
+        super().handle(listener, connection, addr)
+
     def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002
         """Answer a request that never reached the application, and log what kind of error it
-        was.
+        was: not each time, for whoever sends nothing but garbage must not fill the log.
         """
-        self.log.warning("request not served: %s", type(exc).__name__)
+        self._not_served("request_not_served", error=type(exc).__name__)
         with contextlib.suppress(OSError):  # the peer is gone
             write_nonblock(client, _answer(_status(exc)))
+
+
+class _Connection(socket.socket):
+    """A connection on which silence means that the peer has gone.
+
+    Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone.
+    """
+
+    def recv(self, *args: Any) -> bytes:
+        try:
+            return super().recv(*args)
+        except BlockingIOError:
+            raise ConnectionResetError(errno.ECONNRESET, "the peer is silent") from None
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
 def _status(error: Exception) -> HTTPStatus:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -38,10 +39,14 @@ class DidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """A running world. *secrets* are those of its clients, by client id; *pid* is gunicorn's."""
+    """A running world. *secrets* are those of its clients, by client id; *pid* is gunicorn's.
+
+    *environment* are the variables that *settings* were read from.
+    """
 
     directory: Path
     pid: int
+    environment: Mapping[str, str] = field(repr=False)
     settings: Settings
     issuer: DevelopmentIssuer
     store: Store
@@ -54,10 +59,17 @@ class World:
 
 
 @contextmanager
-def running_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iterator[World]:
+def running_world(
+    directory: Path,
+    *,
+    workers: int = 2,
+    entries: Mapping[str, Any] = MappingProxyType({}),
+    **overrides: str,
+) -> Iterator[World]:
     """Start everything in *directory*, which must be empty, and stop it again.
 
-    *overrides* are further settings by their environment names. Raises `DidNotStart`.
+    *entries* stand in a second file of the registry; *overrides* are further settings by their
+    environment names. Raises `DidNotStart`.
     """
     with ExitStack() as stack:
         redis_url = stack.enter_context(valkey(directory))
@@ -72,7 +84,7 @@ def running_world(directory: Path, *, workers: int = 2, **overrides: str) -> Ite
             "DELEGATION_WORKERS": str(workers),
             **overrides,
         }
-        _write_registry(directory / "registry", issuer, secrets)
+        _write_registry(directory / "registry", _registry(issuer, secrets), entries)
         write_keys(directory / "keys.json", [new_key(status=Status.ACTIVE), new_key()])
         settings = Settings.from_environment(environment)
         store = wiring.connect(settings)
@@ -82,6 +94,7 @@ def running_world(directory: Path, *, workers: int = 2, **overrides: str) -> Ite
         yield World(
             directory=directory,
             pid=pid,
+            environment=environment,
             settings=settings,
             issuer=issuer,
             store=store,
@@ -110,11 +123,7 @@ def _service(
         yield process.pid
     finally:
         process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait()
 
 
 def _inherited() -> dict[str, str]:
@@ -126,19 +135,24 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     deadline = time.monotonic() + _START_TIMEOUT
     with httpx2.Client(trust_env=False, timeout=2) as http:
         while process.poll() is None and time.monotonic() < deadline:
-            try:
-                if http.get(f"{url}/readyz").status_code == httpx2.codes.OK:
-                    return
-            except httpx2.TransportError:
-                pass
+            if _is_ready(http, url):
+                return
             time.sleep(0.05)
     raise DidNotStart(f"the service did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _write_registry(directory: Path, issuer: DevelopmentIssuer, secrets: Mapping[str, str]) -> None:
+def _is_ready(http: httpx2.Client, url: str) -> bool:
+    try:
+        return http.get(f"{url}/readyz").status_code == httpx2.codes.OK
+    except httpx2.TransportError:
+        return False
+
+
+def _write_registry(directory: Path, story: Mapping[str, Any], further: Mapping[str, Any]) -> None:
     directory.mkdir(mode=0o700)
-    text = yaml.safe_dump(_registry(issuer, secrets), sort_keys=False)
-    (directory / "world.yaml").write_text(text, encoding="utf-8")
+    for name, entries in (("world.yaml", story), ("further.yaml", further)):
+        text = yaml.safe_dump(dict(entries), sort_keys=False)
+        (directory / name).write_text(text, encoding="utf-8")
 
 
 def _registry(issuer: DevelopmentIssuer, secrets: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""The gunicorn worker: its own answers, to the last byte, and how little it logs."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import HTTPResponse
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidRequestLine,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    UnsupportedTransferCoding,
+)
+
+import delegation.worker
+from delegation.worker import Worker
+from tests.attacks.endpoint import Endpoint
+
+CANARY = "canary-7f3a9c"
+
+
+@pytest.fixture(name="worker")
+def _worker() -> Iterator[Worker]:
+    """A worker that has not begun."""
+    config = Config()
+    worker = Worker(1, 1, [], SimpleNamespace(), 30, config, Logger(config))
+    yield worker
+    worker.tmp.close()
+
+
+def _answer(worker: Worker, error: Exception) -> tuple[HTTPResponse, dict[str, Any]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker.handle_error(None, ours, ("192.0.2.1", 7), error)
+        ours.close()
+        response = HTTPResponse(theirs)
+        response.begin()
+        return response, json.loads(response.read())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidRequestLine(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
+        (UnsupportedTransferCoding(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
+        (ExpectationFailed(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
+        (LimitRequestLine(1, 2), HTTPStatus.REQUEST_URI_TOO_LONG, "invalid_request"),
+        (
+            LimitRequestHeaders(CANARY),
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "invalid_request",
+        ),
+        (ValueError(CANARY), HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_its_own_answers(
+    worker: Worker,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    status: HTTPStatus,
+    code: str,
+) -> None:
+    """Each is JSON that no cache keeps, says one word, and repeats nothing."""
+    response, body = _answer(worker, error)
+
+    assert response.status == status
+    assert body == {"error": code}
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Connection"] == "close"
+    assert CANARY not in str(response.headers)
+    written = capfd.readouterr()
+    assert CANARY not in written.err + written.out
+
+
+def test_a_peer_that_is_gone(worker: Worker) -> None:
+    """Nobody hears the answer, and nobody is troubled by that."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+
+    with ours:
+        worker.handle_error(None, ours, None, ValueError(CANARY))
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /tok", b"POST /token HTTP/1.1\r\nHost:"], ids=repr)
+def test_a_peer_that_stops_half_way(
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    begun: bytes,
+) -> None:
+    """Whoever begins a request and does not go on is not waited for, and not worth a line."""
+    monkeypatch.setattr(delegation.worker, "PATIENCE", 0.05)
+    ours, theirs = socket.socketpair()
+
+    with ours, theirs:
+        theirs.sendall(begun)
+        waited = threading.Thread(target=worker.handle, args=(None, ours, ("192.0.2.1", 7)))
+        waited.start()
+        received = theirs.recv(100)
+        theirs.close()
+        waited.join(5)
+
+    assert received == b""
+    assert not waited.is_alive()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_idle_peers_hold_nobody_up_for_long(endpoint: Endpoint) -> None:
+    """As many idle connections as there are workers delay an exchange, and do not prevent it."""
+    idle = [endpoint.connected() for _ in range(2)]
+    for connection in idle:
+        connection.sendall(b"POST /token HTTP/1.1\r\nHost:")
+
+    answer = endpoint.exchange()
+
+    for connection in idle:
+        connection.close()
+    assert answer.status == 200
+
+
+def test_a_flood_of_garbage_is_sampled(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever sends nothing but garbage does not fill the log."""
+    for _ in range(200):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            worker.handle_error(None, ours, None, InvalidRequestLine(CANARY))
+
+    written = capfd.readouterr()
+    assert 1 <= len((written.err + written.out).splitlines()) <= 50

@@ -1,0 +1,263 @@
+"""A running world for tests from outside: the development world, with what attacks need besides."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import redis
+
+from delegation.dev.world import CALENDAR_API, CALENDAR_MCP, World, running_world
+from delegation.jose.keyring import SigningKey
+from delegation.registry.secrets import digest, new_secret
+from tests.signing import SigningParty
+
+ONCE_API = "https://once.example/api"
+LENIENT_API = "https://lenient.example/api"
+
+IDLE = "idle-mcp"
+"""A client that may not exchange."""
+PUBLIC = "public-mcp"
+"""A client without a secret."""
+ODD = "odd+mcp:50%"
+"""A client whose id must be encoded before it goes into a header (RFC 6749 §2.3.1)."""
+
+
+FAILING = ("down", "missing", "moved", "nonsense")
+"""Issuers whose keys cannot be had."""
+
+
+class Login(SigningParty):
+    """An issuer of subject tokens that a running service trusts: signs with *key*, now.
+
+    *usual* are the claims that a sound token has besides the registered ones. *kid* is what it
+    calls its key, where that is not the key's thumbprint.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        usual: Mapping[str, Any],
+        key: SigningKey | None = None,
+        kid: str | None = None,
+    ) -> None:
+        super().__init__(issuer)
+        self._usual = usual
+        self.key = key or self.key
+        self._kid = kid or self.key.kid
+
+    @property
+    def kid(self) -> str:
+        """The name of its key."""
+        return self._kid
+
+    def jwks(self) -> dict[str, Any]:
+        """The JWK Set that it publishes."""
+        return {"keys": [self.key.published() | {"kid": self.kid}]}
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """Those of a sound token, a second old, with an hour to live, and an id of its own."""
+        now = int(time.time())
+        fresh = {"iat": now - 1, "exp": now + 3600, "jti": token_urlsafe(16)}
+        return super().claims(**(dict(self._usual) | fresh | changes))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyServer:
+    """A web server of the test: serves *documents* by path, and counts who asked for what.
+
+    A document that is a string is a redirect to there; a missing one is a 404, and a path that is
+    *down* a 500.
+    """
+
+    url: str
+    documents: dict[str, Mapping[str, Any] | str] = field(default_factory=dict)
+    requests: Counter[str] = field(default_factory=Counter)
+    down: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def key_server() -> Iterator[KeyServer]:
+    """Serve on a free loopback port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = served.documents.get(self.path)
+            served.requests[self.path] += 1
+            body = json.dumps(document).encode()
+            if self.path in served.down:
+                self.send_response(500)
+            elif isinstance(document, str):
+                self.send_response(302)
+                self.send_header("Location", document)
+            else:
+                self.send_response(404 if document is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = KeyServer(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the ledger holds, read behind the service's back."""
+
+    store: "redis.Redis"
+
+    def state(self) -> dict[bytes, int]:
+        """Every key but those of refusals, counters and cool-downs; of streams also the length."""
+        kept = {}
+        for key in self.store.scan_iter(count=10_000):
+            if not key.endswith((b":refusals", b":caps", b":layout")) and b"cooldown" not in key:
+                kept[key] = int(self.store.xlen(key)) if key.endswith(b":events") else 1
+        return kept
+
+    def exchanges(self) -> set[bytes]:
+        """The key of every record of a live exchange."""
+        return set(self.store.scan_iter("dlg:*:x:*", count=10_000))
+
+    def refusal(self, decision: str) -> dict[str, Any]:
+        """The event of a refusal that was written lately, by its decision's id."""
+        for stream in self.store.scan_iter("dlg:*:refusals", count=10_000):
+            for _, fields in self.store.xrevrange(stream, count=20):
+                event: dict[str, Any] = json.loads(fields[b"event"])
+                if event.get("decision") == decision:
+                    return event
+        raise AssertionError("the refusal is not in the ledger")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestWorld:
+    """The development world, with further issuers, clients, resources and grants.
+
+    *partner* is a second trusted issuer; it publishes its key under the name of the first one's.
+    """
+
+    __test__ = False
+
+    world: World
+    keys: KeyServer
+    books: Books
+    login: Login
+    partner: Login
+    secrets: Mapping[str, str] = field(repr=False)
+
+    @property
+    def log(self) -> str:
+        """What the service has written so far."""
+        return (self.world.directory / "service.log").read_text(errors="replace")
+
+
+@contextmanager
+def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iterator[TestWorld]:
+    """Start it all in *directory*, which must be empty, and stop it again."""
+    directory.chmod(0o700)
+    own = {client: new_secret() for client in (IDLE, ODD)}
+    settings = {"DELEGATION_REFUSALS_PER_MINUTE": "1000000"} | overrides
+    with (
+        key_server() as keys,
+        running_world(
+            directory, workers=workers, entries=_entries(keys.url, own), **settings
+        ) as world,
+        redis.Redis.from_url(world.settings.redis_url) as store,
+    ):
+        usual = {
+            "sub": "alice",
+            "aud": CALENDAR_MCP,
+            "client_id": "desk-agent",
+            "scope": "calendar:read",
+            "groups": ["staff"],
+        }
+        login = Login(world.issuer.url, usual=usual, key=world.issuer.key)
+        partner = Login(f"{keys.url}/partner", usual=usual | {"tid": "north"}, kid=login.kid)
+        keys.documents["/partner/jwks"] = partner.jwks()
+        keys.down.add("/down/jwks")
+        keys.documents["/moved/jwks"] = f"{keys.url}/partner/jwks"
+        keys.documents["/nonsense/jwks"] = {"keys": "none"}
+        yield TestWorld(
+            world=world,
+            keys=keys,
+            books=Books(store),
+            login=login,
+            partner=partner,
+            secrets={**world.secrets, **own},
+        )
+
+
+def _entries(url: str, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """What the registry says besides the story."""
+    return {
+        "issuers": [
+            _issuer(url, "partner") | {"claims": {"tenant": "tid"}},
+            _issuer(url, "counted"),
+            _issuer(url, "redirecting"),
+            *(_issuer(url, alias) for alias in FAILING),
+        ],
+        "clients": [
+            _client(IDLE, exchange=False) | {"secrets": [digest(secrets[IDLE])]},
+            _client(PUBLIC),
+            _client(ODD) | {"audience": "urn:odd", "secrets": [digest(secrets[ODD])]},
+        ],
+        "resources": [_resource(ONCE_API), _resource(LENIENT_API)],
+        "grants": [
+            _grant("partners", CALENDAR_API)
+            | {"subjects": [{"issuer": "partner", "claims": {"tenant": ["north"]}}]},
+            _grant("once", ONCE_API) | {"single_use": True},
+            _grant("lenient", LENIENT_API) | {"downscope": True},
+        ],
+    }
+
+
+def _issuer(url: str, alias: str) -> dict[str, Any]:
+    return {
+        "issuer": f"{url}/{alias}",
+        "alias": alias,
+        "jwks_uri": f"{url}/{alias}/jwks",
+        "algorithms": ["ES256"],
+        "private_network": True,
+    }
+
+
+def _client(id: str, *, exchange: bool = True) -> dict[str, Any]:  # noqa: A002
+    return {"id": id, "audience": f"https://{id}.example/mcp", "exchange": exchange}
+
+
+def _resource(identifier: str) -> dict[str, Any]:
+    return {
+        "identifier": identifier,
+        "scopes": ["events.read", "events.write"],
+        "clients": {"calendar-mcp": ["events.read", "events.write"]},
+    }
+
+
+def _grant(id: str, resource: str) -> dict[str, Any]:  # noqa: A002
+    return {
+        "id": id,
+        "client": "calendar-mcp",
+        "subjects": [{"issuer": "corp", "everyone": True}],
+        "agents": ["desk-agent"],
+        "resource": resource,
+        "scopes": {"calendar:read": ["events.read"], "calendar:write": ["events.write"]},
+        "expires": "never",
+    }
