@@ -39,6 +39,7 @@ class ListLedger:
     recorded: list[tuple[Delegation, Case]] = field(default_factory=list)
     voided: list[tuple[Delegation, Case]] = field(default_factory=list)
     refused: list[tuple[Refused, Case]] = field(default_factory=list)
+    claimed: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)
     trouble: Exception | None = None
 
     def new_id(self, _root: Identity) -> str:
@@ -60,6 +61,12 @@ class ListLedger:
         self._meet_trouble()
         self.refused.append((refused, case))
         return f"refusal-{len(self.refused)}"
+
+    def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
+        """Remember who took an id first, and for how long."""
+        self._meet_trouble()
+        holder, *_ = self.claimed.setdefault((owner, artefact), (nonce, issued_at, until))
+        return holder == nonce
 
     def _meet_trouble(self) -> None:
         if self.trouble is not None:

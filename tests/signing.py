@@ -13,11 +13,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from delegation.domain.errors import Unavailable
+from delegation.domain.parties import InlineKeys, PublishedKeys
 from delegation.domain.tokens import PresentedToken, TokenType
-from delegation.domain.trust import TrustedIssuer
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring, SigningKey, Status, new_key
-from tests.parties import ALICE, CALENDAR_MCP_AUDIENCE, DESK_AGENT, LOGIN, NOW
+from tests.parties import (
+    ALICE,
+    CALENDAR_MCP,
+    CALENDAR_MCP_AUDIENCE,
+    DESK_AGENT,
+    LOGIN,
+    NOW,
+    OUR_ISSUER,
+)
 
 
 class Absent:
@@ -88,6 +96,37 @@ class SigningParty:
         return f"{signing_input}.{b64(self.key.sign(signing_input.encode()))}"
 
 
+class SigningClient(SigningParty):
+    """A client that authenticates by assertions: these are by default a second old at *now*, and
+    good for a minute.
+    """
+
+    def __init__(
+        self, id_: str = CALENDAR_MCP, *, algorithm: str = "ES256", now: datetime = NOW
+    ) -> None:
+        super().__init__(id_, algorithm=algorithm, now=now)
+
+    def assertion(self, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """A signed assertion. *header* and *claims* are changes to the defaults."""
+        usual = {
+            "iss": self.issuer,
+            "sub": self.issuer,
+            "aud": OUR_ISSUER,
+            "iat": (self.now - timedelta(seconds=1)).timestamp(),
+            "exp": (self.now + timedelta(minutes=1)).timestamp(),
+            "jti": "assertion-1",
+        }
+        kind = {"typ": "client-authentication+jwt"}
+        return self.sign(self.header(**(kind | dict(header or {}))), _changed(usual, claims))
+
+
+def inline(*parties: SigningParty, algorithms: frozenset[str] | None = None) -> InlineKeys:
+    """The keys of *parties* as the registry has them; of their own algorithms, unless told."""
+    jwks = [party.key.published() | {"kid": party.kid} for party in parties]
+    own = frozenset(jwk["alg"] for jwk in jwks)
+    return InlineKeys(jwks=tuple(map(json.dumps, jwks)), algorithms=algorithms or own)
+
+
 class NoCooldown:
     """A cool-down that never says no, and counts how often it was asked."""
 
@@ -104,10 +143,10 @@ def keys_of(*parties: SigningParty) -> ForeignKeys:
     """What `JwtVerifier` finds the keys of these parties with. Anybody else's are out of reach."""
     published = {party.issuer: party.jwks() for party in parties}
 
-    def fetch(issuer: TrustedIssuer) -> dict[str, Any]:
-        if issuer.issuer not in published:
+    def fetch(source: PublishedKeys) -> dict[str, Any]:
+        if source.owner not in published:
             raise Unavailable("issuer_keys")
-        return published[issuer.issuer]
+        return published[source.owner]
 
     return ForeignKeys(NoCooldown(), fetch=fetch)
 

@@ -8,6 +8,7 @@ Refused                         the answer is no: 400
 ├── UnauthorizedClient          unauthorized_client  not_permitted
 ├── InvalidTarget               invalid_target       not_permitted
 └── InvalidScope                invalid_scope        not_permitted
+AssertionRejected               nobody has been authenticated: 401
 Unavailable                     there is no answer: 503
 
 Each refusal has two texts. The *description* is for the client: constant, and nothing the client
@@ -160,6 +161,21 @@ class InvalidScope(Refused):
     ) -> None:
         super().__init__(cause, **detail)
         self.required = required
+
+
+class AssertionRejected(Exception):
+    """The client assertion is not acceptable, for *cause*. Who sent it is not known, so there is no
+    decision and no event.
+
+    *claimed* is the client that it named, for counting failures and for the log alone; *detail* is
+    for the log.
+    """
+
+    def __init__(self, cause: Cause, *, claimed: str | None = None, **detail: object) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
+        self.claimed = claimed
+        self.detail = detail
 
 
 class Unavailable(Exception):

@@ -1,10 +1,11 @@
-"""Who takes part: identities, the actors that act for them, and the clients that ask."""
+"""Who takes part: identities, actors that act for them, clients that ask, and their keys."""
 
 import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self, TypeGuard
 
 CHAIN_HARD_CAP = 8
@@ -122,18 +123,49 @@ def _actor(hop: Mapping[str, Any], default_issuer: str | None) -> Actor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InlineKeys:
+    """Public keys that are written where they are needed.
+
+    *jwks* are JWKs as JSON texts, public members only, each with its `kid` and `alg`; *algorithms*
+    are those that the holder of the keys may sign with.
+    """
+
+    jwks: tuple[str, ...]
+    algorithms: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedKeys:
+    """Public keys that *owner*, an issuer or a client, publishes as a JWK Set at *jwks_uri*.
+
+    *private_network* says whether they may be fetched from a loopback or private address.
+    """
+
+    owner: str
+    jwks_uri: str
+    algorithms: frozenset[str]
+    private_network: bool = False
+
+
+KeySource = InlineKeys | PublishedKeys
+"""Where the public keys of a party are, and the algorithms that it signs with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Who authenticates at the token endpoint: an MCP server.
 
     *audience* is its own registered resource identifier: what a subject token must be addressed to
     when this client presents it. No two clients share one. *secrets* are SHA-256 digests; two may
-    be valid at once, so that they can be rotated.
+    be valid at once, so that they can be rotated. *keys* are for its assertions (RFC 7523 §2.2): a
+    client is the issuer of these. Without secrets and keys it cannot authenticate.
     """
 
     id: str
     audience: str
     may_exchange: bool
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    keys: KeySource | None = None
 
     def holds(self, secret: str) -> bool:
         """Whether *secret* is one of its secrets. Only the form that we make ever matches.
@@ -148,3 +180,17 @@ class Client:
 
 
 _SECRET = re.compile(r"dlg_[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedAssertion:
+    """What *client* says to authenticate, after signature, audience and lifetime have held.
+
+    Only the verifier makes these. It is good for one use: *id* must be claimed before anything is
+    done for its sake.
+    """
+
+    client: Client
+    id: str
+    issued_at: datetime
+    expires_at: datetime

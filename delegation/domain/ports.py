@@ -8,7 +8,7 @@ from typing import Protocol
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
-from delegation.domain.parties import Identity
+from delegation.domain.parties import Identity, VerifiedAssertion
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedToken
 
@@ -25,6 +25,18 @@ class TokenVerifier(Protocol):
     def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
         """Verify a subject token. Raises `SubjectTokenRejected`; `Unavailable` if keys are out of
         reach.
+        """
+        ...
+
+
+class ClientAssertions(Protocol):
+    """Turns what a client says to authenticate into a verified assertion."""
+
+    def assertion(self, value: str, registry: Registry) -> VerifiedAssertion:
+        """Verify a client assertion (RFC 7523 §3). Raises `AssertionRejected`; `Unavailable` if
+        keys are out of reach.
+
+        That it is used for the first time has not been checked.
         """
         ...
 
@@ -65,6 +77,14 @@ class Ledger(Protocol):
 
     def refuse(self, refused: Refused, case: Case) -> str:
         """Write the event of a refusal, within its client's cap; the decision's id."""
+        ...
+
+    def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
+        """Take the one-time id *artefact* of *owner*, once; whether it was free.
+
+        It stays taken *until* then, which must not be before the artefact expires. *nonce* is this
+        attempt's own: the same nonce gets the same answer again. Times are in milliseconds.
+        """
         ...
 
 

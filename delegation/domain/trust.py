@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from delegation.domain.parties import PublishedKeys
+
 SKEW = timedelta(seconds=30)
 """How far another issuer's clock may be ahead: leeway for `iat` and `nbf`, never for `exp`."""
+
+CLIENT_SKEW = timedelta(seconds=60)
+"""The same for the clock of a client, in its own assertions."""
+
+LONGEST_ASSERTION = timedelta(minutes=5)
+"""The longest life of a client's assertion."""
 
 LONGEST_LIFE = timedelta(hours=24)
 """The longest life of a foreign token. Ended locks are remembered for as long, and no longer."""
@@ -40,6 +48,16 @@ class TrustedIssuer:
     claims: Mapping[str, str] = field(default_factory=dict)
     private_network: bool = False
     """Whether its keys may be fetched from a loopback or private address."""
+
+    @property
+    def keys(self) -> PublishedKeys:
+        """Where its keys are."""
+        return PublishedKeys(
+            owner=self.issuer,
+            jwks_uri=self.jwks_uri,
+            algorithms=self.algorithms,
+            private_network=self.private_network,
+        )
 
     def identify(self, claims: Mapping[str, object], signing_input: bytes) -> object:
         """The token's id: its id claim, or where this issuer sends none, the digest of what was

@@ -1,4 +1,4 @@
-"""Fetches one JSON document of a trusted issuer, under limits: from where, how long, how much."""
+"""Fetches one JSON document of another party, under limits: from where, how long, how much."""
 
 import socket
 import ssl
@@ -12,7 +12,6 @@ import httpcore2
 
 from delegation.domain.errors import Unavailable
 from delegation.domain.resources import is_loopback
-from delegation.domain.trust import TrustedIssuer
 from delegation.jose.strict_json import read_object
 
 TIMEOUT = 3.0
@@ -42,7 +41,7 @@ def resolve(host: str, port: int) -> Iterable[str]:
 
 
 class Fetcher:
-    """Fetches the key document of an issuer: that one URL, with no redirects and no proxies.
+    """Fetches a document from a configured URL: that one URL, with no redirects and no proxies.
 
     The address is checked after the name is resolved, and the checked address is the one connected
     to, so that a name cannot change its meaning in between; TLS still verifies the name. httpcore2
@@ -54,35 +53,37 @@ class Fetcher:
         self._tls = tls or httpcore2.default_ssl_context()
         self._resolver = resolver
 
-    def __call__(self, issuer: TrustedIssuer) -> dict[str, Any]:
-        """The document at the issuer's `jwks_uri`. Raises `Unavailable`, whatever went wrong."""
+    def __call__(self, url: str, *, private_network: bool = False) -> dict[str, Any]:
+        """The JSON object at *url*; only on a *private_network* may its host have a loopback or
+        private address. Raises `Unavailable`, whatever went wrong.
+        """
         try:
-            return read_object(self._get(issuer))
+            return read_object(self._get(url, private_network=private_network))
         except _FAILURES as error:
             raise Unavailable("issuer_keys") from error
 
-    def _get(self, issuer: TrustedIssuer) -> bytes:
-        _must_be_safe(issuer)
+    def _get(self, url: str, *, private_network: bool) -> bytes:
+        _must_be_safe(url, private_network=private_network)
         backend = _Connector(
             resolver=self._resolver,
             deadline=_Deadline(TIMEOUT),
-            private_network=issuer.private_network,
+            private_network=private_network,
         )
         headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
         with (
             httpcore2.ConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
-            pool.stream("GET", issuer.jwks_uri, headers=headers) as response,
+            pool.stream("GET", url, headers=headers) as response,
         ):
             if response.status != 200:  # noqa: PLR2004, a redirect is a failure too
                 raise ValueError("the status is not 200")
             return _bounded(response.iter_stream())
 
 
-def _must_be_safe(issuer: TrustedIssuer) -> None:
-    url = urlsplit(issuer.jwks_uri)
-    if url.scheme == "https":
+def _must_be_safe(url: str, *, private_network: bool) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "https":
         return
-    if not (url.scheme == "http" and issuer.private_network and is_loopback(url.hostname or "")):
+    if not (parts.scheme == "http" and private_network and is_loopback(parts.hostname or "")):
         raise ValueError("keys are fetched over https")
 
 

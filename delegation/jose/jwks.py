@@ -1,17 +1,19 @@
-"""The keys of trusted issuers: fetched by each worker, kept for a while, never taken on trust."""
+"""The keys of others: fetched by each worker, kept for a while, never taken on trust."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from delegation.domain.errors import Cause, Unavailable
+from delegation.domain.parties import InlineKeys, KeySource, PublishedKeys
 from delegation.domain.ports import Cooldown
-from delegation.domain.trust import TrustedIssuer
 from delegation.jose.fetch import Fetcher
 from delegation.jose.keys import PRIVATE_MEMBERS, VerificationKey, natural_algorithm, read_key
 from delegation.jose.parser import TokenFault
+from delegation.jose.strict_json import read_object
 
 FRESH_FOR = 300.0
 """Seconds after which keys are fetched anew."""
@@ -20,17 +22,19 @@ USABLE_FOR = 3600.0
 """Seconds for which keys are used when they cannot be fetched anew; then nothing is believed."""
 
 RETRY_AFTER = 5.0
-"""Seconds for which a worker leaves an issuer alone after a fetch that failed."""
+"""Seconds for which a worker leaves an owner of keys alone after a fetch that failed."""
 
 _DEFAULT_RSA_ALGORITHM = "RS256"
 
-Fetch = Callable[[TrustedIssuer], Mapping[str, Any]]
-"""Gets the document at an issuer's `jwks_uri`, or raises `Unavailable`."""
+_INLINE_SOURCES = 4096
+
+Fetch = Callable[[PublishedKeys], Mapping[str, Any]]
+"""Gets the document at a `jwks_uri`, or raises `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What is known of one issuer's keys. *fetched_at* is `None` where they never were."""
+    """What is known of one owner's keys. *fetched_at* is `None` where they never were."""
 
     keys: Mapping[str, VerificationKey] = field(default_factory=dict)
     fetched_at: float | None = None
@@ -45,10 +49,11 @@ class _Known:
 
 
 class ForeignKeys:
-    """Finds the keys of trusted issuers. Safe under threads: no lock is held across a fetch.
+    """Finds the keys of trusted issuers and clients. Safe under threads: no lock is held across a
+    fetch.
 
     *cooldown* is shared by all workers, so that unknown key ids cannot be turned into a flood of
-    requests to the issuer. *clock* tells monotonic seconds.
+    requests to whoever publishes the keys. *clock* tells monotonic seconds.
     """
 
     def __init__(
@@ -59,77 +64,88 @@ class ForeignKeys:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cooldown = cooldown
-        self._fetch = fetch or Fetcher()
+        self._fetch = fetch or _fetching(Fetcher())
         self._clock = clock
-        self._memo: dict[object, _Known] = {}
+        self._memo: dict[PublishedKeys, _Known] = {}
 
-    def find(self, issuer: TrustedIssuer, kid: str) -> VerificationKey:
-        """The key *kid* among those of *issuer*, and of no other (RFC 8725 §3.8).
+    def find(self, source: KeySource, kid: str) -> VerificationKey:
+        """The key *kid* of *source*, and of no other (RFC 8725 §3.8).
 
-        Raises `TokenFault` where the issuer has no such key, `Unavailable` where nobody can tell.
+        Raises `TokenFault` where there is no such key, `Unavailable` where nobody can tell.
         """
+        if isinstance(source, PublishedKeys):
+            return self._published(source, kid)
+        try:
+            return _inline(source)[kid]
+        except KeyError:
+            raise TokenFault(Cause.KEY_UNKNOWN, kid=kid) from None
+
+    def _published(self, source: PublishedKeys, kid: str) -> VerificationKey:
         began = self._clock()
-        known = self._current(issuer, began)
-        if kid not in known.keys and self._may_have_more(issuer, known, began):
-            known = self._refetched(issuer, known)
+        known = self._current(source, began)
+        if kid not in known.keys and self._may_have_more(source, known, began):
+            known = self._refetched(source, known)
         if kid in known.keys:
             return known.keys[kid]
         if known.failing:
             raise Unavailable("issuer_keys")
         raise TokenFault(Cause.KEY_UNKNOWN, kid=kid)
 
-    def _current(self, issuer: TrustedIssuer, now: float) -> _Known:
-        known = self._memo.get(_place(issuer), _Known())
+    def _current(self, source: PublishedKeys, now: float) -> _Known:
+        known = self._memo.get(source, _Known())
         if not known.is_fresh(now) and now >= known.not_before:
-            known = self._refetched(issuer, known)
+            known = self._refetched(source, known)
         if not known.is_usable(now):
             raise Unavailable("issuer_keys")
         return known
 
-    def _may_have_more(self, issuer: TrustedIssuer, known: _Known, began: float) -> bool:
-        """Whether to ask the issuer again: it may have a new key, or somebody made up an id."""
+    def _may_have_more(self, source: PublishedKeys, known: _Known, began: float) -> bool:
+        """Whether to ask the owner again: they may have a new key, or somebody made up an id."""
         just_fetched = known.fetched_at is not None and known.fetched_at >= began
         if just_fetched or began < known.not_before:
             return False
-        return self._cooldown.begin(f"issuer_keys:{issuer.alias}")
+        return self._cooldown.begin(f"keys:{source.owner}")
 
-    def _refetched(self, issuer: TrustedIssuer, known: _Known) -> _Known:
-        place = _place(issuer)
+    def _refetched(self, source: PublishedKeys, known: _Known) -> _Known:
         if known.fetched_at is not None:
             # Meanwhile other threads make do with what there is.
-            self._memo[place] = replace(known, not_before=self._clock() + RETRY_AFTER)
+            self._memo[source] = replace(known, not_before=self._clock() + RETRY_AFTER)
         try:
-            keys = _usable_keys(self._fetch(issuer), issuer)
+            keys = _usable_keys(self._fetch(source), source)
         except Unavailable:
             result = replace(known, not_before=self._clock() + RETRY_AFTER, failing=True)
         else:
             result = _Known(keys=keys, fetched_at=self._clock())
-        self._memo[place] = result
+        self._memo[source] = result
         return result
 
 
-def _place(issuer: TrustedIssuer) -> tuple[str, frozenset[str], bool]:
-    """All of an issuer's entry that its keys, as we read them, depend on."""
-    return issuer.jwks_uri, issuer.algorithms, issuer.private_network
+def _fetching(fetcher: Fetcher) -> Fetch:
+    return lambda source: fetcher(source.jwks_uri, private_network=source.private_network)
 
 
-def _usable_keys(document: Mapping[str, Any], issuer: TrustedIssuer) -> dict[str, VerificationKey]:
+@lru_cache(_INLINE_SOURCES)
+def _inline(source: InlineKeys) -> Mapping[str, VerificationKey]:
+    return _usable_keys({"keys": [read_object(jwk.encode()) for jwk in source.jwks]}, source)
+
+
+def _usable_keys(document: Mapping[str, Any], source: KeySource) -> dict[str, VerificationKey]:
     """The signature keys in a JWK Set. What we cannot use is passed over (RFC 7517 §5)."""
     listed = document.get("keys")
     if not isinstance(listed, list):
         raise Unavailable("issuer_keys")
-    usable = [key for jwk in listed if (key := _read(jwk, issuer)) is not None]
-    # Two keys of one name: whichever we took, the issuer may have meant the other.
+    usable = [key for jwk in listed if (key := _read(jwk, source)) is not None]
+    # Two keys of one name: whichever we took, their owner may have meant the other.
     count = Counter(key.kid for key in usable)
     return {key.kid: key for key in usable if count[key.kid] == 1}
 
 
-def _read(jwk: object, issuer: TrustedIssuer) -> VerificationKey | None:
+def _read(jwk: object, source: KeySource) -> VerificationKey | None:
     if not isinstance(jwk, dict) or PRIVATE_MEMBERS & jwk.keys():
         return None
     if jwk.get("use", "sig") != "sig" or "verify" not in _list(jwk.get("key_ops", ["verify"])):
         return None
-    kid, algorithm = jwk.get("kid"), jwk.get("alg", _algorithm(jwk, issuer))
+    kid, algorithm = jwk.get("kid"), jwk.get("alg", _algorithm(jwk, source))
     if not isinstance(kid, str) or not isinstance(algorithm, str):
         return None
     try:
@@ -138,9 +154,9 @@ def _read(jwk: object, issuer: TrustedIssuer) -> VerificationKey | None:
         return None
 
 
-def _algorithm(jwk: Mapping[str, Any], issuer: TrustedIssuer) -> str:
+def _algorithm(jwk: Mapping[str, Any], source: KeySource) -> str:
     """One key, one algorithm (RFC 8725 §3.1), also where the key itself does not say which."""
-    rsa = [name for name in issuer.algorithms if name.startswith(("RS", "PS"))]
+    rsa = [name for name in source.algorithms if name.startswith(("RS", "PS"))]
     return natural_algorithm(jwk) or (rsa[0] if len(rsa) == 1 else _DEFAULT_RSA_ALGORITHM)
 
 

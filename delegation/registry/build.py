@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from delegation.domain.grants import Agents, Grant, Subjects
-from delegation.domain.parties import Client
+from delegation.domain.parties import Client, InlineKeys, KeySource, PublishedKeys
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.trust import TrustedIssuer
 from delegation.registry.entries import Entries
+from delegation.registry.keys import as_text
 from delegation.registry.schema import (
     ClientEntry,
     GrantEntry,
@@ -57,7 +58,22 @@ def _client(entry: ClientEntry) -> Client:
         audience=entry.audience,
         may_exchange=entry.exchange,
         secrets=tuple(bytes.fromhex(secret.removeprefix("sha256:")) for secret in entry.secrets),
+        keys=_keys(entry),
     )
+
+
+def _keys(entry: ClientEntry) -> KeySource | None:
+    algorithms = frozenset(entry.algorithms)
+    if entry.keys:
+        return InlineKeys(jwks=tuple(map(as_text, entry.keys)), algorithms=algorithms)
+    if entry.jwks_uri:
+        return PublishedKeys(
+            owner=entry.id,
+            jwks_uri=entry.jwks_uri,
+            algorithms=algorithms,
+            private_network=entry.private_network,
+        )
+    return None
 
 
 def _resource(entry: ResourceEntry) -> Resource:

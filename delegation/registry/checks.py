@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from delegation.registry.entries import E, Entries, Sited, closest
+from delegation.registry.keys import key_problems
 from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
     ClientEntry,
@@ -41,6 +42,7 @@ def check(entries: Entries, *, issuer: str) -> Iterator[Problem]:
         yield from _actors(trusted)
     yield from _ourselves(entries, issuer)
     yield from _audiences_and_secrets(entries.clients)
+    yield from key_problems(entries.clients)
     yield from _names(entries.resources)
     # Of two with one name, the first counts here: the other one is reported for that already.
     clients = {client.entry.id: client for client in reversed(entries.clients)}

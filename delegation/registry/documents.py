@@ -5,7 +5,7 @@ YAML could take for two different things.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeGuard, cast
 
 import yaml
 
@@ -199,6 +199,8 @@ class _Reader:
 
     def _key(self, event: yaml.Event, path: Path) -> str:
         """The key as written; where it is none, one that no entry has, so that the rest is read."""
+        if _is_coordinate(event):
+            return event.value
         place = f"\0{len(self.lines)}"
         known = len(self.problems)
         key = self._value(event, (*path, place))
@@ -245,6 +247,15 @@ def _complaint(text: str) -> tuple[Code, str] | None:
         f"`{text}` is not the same to all readers of YAML: write true, false, null or a plain "
         "whole number, or put it in quotes if it is text"
     )
+
+
+def _is_coordinate(event: yaml.Event) -> TypeGuard[yaml.ScalarEvent]:
+    """Whether this is the key `y` or `n`, which JWKs have: tools write it without quotes, and a key
+    can only be meant as text.
+    """
+    if not isinstance(event, yaml.ScalarEvent) or event.anchor is not None or event.tag is not None:
+        return False
+    return event.value in {"y", "n"}
 
 
 def _line(event: yaml.Event) -> int:

@@ -19,6 +19,7 @@ from delegation.registry.schema import (
     Entry,
     GrantEntry,
     IssuerEntry,
+    KeyEntry,
     ResourceEntry,
 )
 
@@ -145,9 +146,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel]) -> tuple[Code, str]:
     what = _what(error["loc"], key)
     match error["type"]:
         case "extra_forbidden":
-            known = holder.model_fields
-            hint = closest(key, known) or f": there are {_listed(known)}"
-            return Code.UNKNOWN_KEY, f"`{key}` is no key here{hint}"
+            return _no_key(holder, key)
         case "missing":
             return Code.MISSING_KEY, f"`{key}` is missing. {_meaning(info)}"
         case "value_error":
@@ -177,6 +176,21 @@ _VALUES = {
     "less_than_equal": "be {le} or less",
     "literal_error": "be {expected}",
 }
+
+
+_PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of keys that are nobody else's business (RFC 7518 §6)."""
+
+
+def _no_key(holder: type[BaseModel], key: str) -> tuple[Code, str]:
+    if holder is KeyEntry and key in _PRIVATE:
+        return Code.PRIVATE_KEY, (
+            f"`{key}` belongs to a private key: write public keys only, and make a new one, for "
+            "this one has been shown"
+        )
+    known = holder.model_fields
+    hint = closest(key, known) or f": there are {_listed(known)}"
+    return Code.UNKNOWN_KEY, f"`{key}` is no key here{hint}"
 
 
 def _key(

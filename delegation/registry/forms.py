@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
 from pydantic.json_schema import JsonSchemaValue
@@ -156,6 +156,27 @@ Name = Annotated[
 Scopes = Annotated[list[ScopeToken], Field(min_length=1)]
 Algorithm = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+]
+KeyId = Annotated[
+    str,
+    Form(
+        should_be="1 to 128 of letters, digits and `._~+/=:@#-`",
+        pattern=r"[A-Za-z0-9._~+/=:@#-]{1,128}",
+    ),
+]
+Curve = Annotated[
+    str,
+    Form(should_be="P-256, P-384, P-521 or Ed25519", pattern="P-256|P-384|P-521|Ed25519"),
+]
+KeyAlgorithm = Annotated[
+    str,
+    Form(
+        should_be="an asymmetric algorithm such as ES256",
+        pattern="|".join(get_args(Algorithm)),
+    ),
+]
+KeyNumber = Annotated[
+    str, Form(should_be="base64url without padding", pattern=r"[A-Za-z0-9_-]{1,2048}")
 ]
 
 

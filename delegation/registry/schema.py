@@ -16,9 +16,13 @@ from delegation.registry.forms import (
     Alias,
     ClaimName,
     ClientId,
+    Curve,
     Expiry,
     GrantId,
     Issuer,
+    KeyAlgorithm,
+    KeyId,
+    KeyNumber,
     MediaType,
     Name,
     Scopes,
@@ -114,6 +118,26 @@ class IssuerEntry(Entry):
     )
 
 
+class KeyEntry(BaseModel):
+    """A public key, as a JWK (RFC 7517) with its public members alone."""
+
+    model_config = STRICT
+
+    kid: KeyId = Field(description="Its name, which assertions give. No two keys here share one.")
+    kty: Literal["EC", "OKP", "RSA"] = Field(
+        description="The type of key. There are no symmetric ones."
+    )
+    alg: KeyAlgorithm = Field(
+        "", description="The one algorithm that it is for. Needed for RSA; else the curve says it."
+    )
+    use: Literal["sig"] = Field("sig", description="What it is for. Not used.")
+    crv: Curve = Field("", description="The curve, where it is no RSA key.")
+    x: KeyNumber = Field("", description="The coordinate x, where it is no RSA key.")
+    y: KeyNumber = Field("", description="The coordinate y of an EC key.")
+    n: KeyNumber = Field("", description="The modulus of an RSA key: 2048 bits or more.")
+    e: KeyNumber = Field("", description="The exponent of an RSA key.")
+
+
 class ClientEntry(Entry):
     """A client: an MCP server that may ask for tokens here."""
 
@@ -128,6 +152,22 @@ class ClientEntry(Entry):
         max_length=2,
         description="SHA-256 digests of its secrets; two while they are rotated. Without any it "
         "cannot authenticate by a secret.",
+    )
+    keys: list[KeyEntry] = Field(
+        [],
+        min_length=1,
+        description="Public keys for its assertions (`private_key_jwt`); several while they are "
+        "rotated. Without these and `jwks_uri` it cannot authenticate by an assertion.",
+    )
+    jwks_uri: Uri = Field("", description="Where it publishes these keys, instead of `keys`.")
+    algorithms: list[Algorithm] = Field(
+        ["ES256"],
+        min_length=1,
+        description="The algorithms it signs assertions with. Only asymmetric ones.",
+    )
+    private_network: bool = Field(
+        default=False,
+        description="Whether its keys may be fetched from a loopback or private address.",
     )
     exchange: bool = Field(description="Whether it may exchange tokens. Must be written.")
 

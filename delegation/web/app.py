@@ -9,6 +9,7 @@ from werkzeug.routing import MapAdapter
 from delegation.web import answers
 from delegation.web.errors import Boundary
 from delegation.web.limits import Seconds
+from delegation.web.metadata import metadata_of, metadata_path
 from delegation.web.server import Server
 from delegation.web.service import Service
 
@@ -28,6 +29,9 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     def jwks() -> Response:
         return answers.public(service.jwks(), "application/jwk-set+json")  # RFC 7517 §8.5.2
 
+    def authorization_server() -> Response:
+        return answers.public(metadata_of(service), "application/json")
+
     def livez() -> Response:
         return answers.private(200, {"status": "alive"})
 
@@ -44,6 +48,7 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     path = urlsplit(issuer).path
     app.add_url_rule(f"{path}/token", view_func=token, methods=["POST"])
     app.add_url_rule(f"{path}/jwks", view_func=jwks)
+    app.add_url_rule(metadata_path(issuer), view_func=authorization_server)
     app.add_url_rule("/livez", view_func=livez)
     app.add_url_rule("/readyz", view_func=readyz)
     return app

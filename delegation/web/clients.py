@@ -1,21 +1,27 @@
-"""Who calls: client authentication by a secret, one mechanism per request (RFC 6749 §2.3)."""
+"""Who calls: client authentication, by one mechanism per request (RFC 6749 §2.3, RFC 7523 §2.2)."""
 
 import base64
 from collections.abc import Collection
+from secrets import token_urlsafe
 from typing import Protocol
 from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from delegation.domain.errors import Cause, InvalidRequest
-from delegation.domain.parties import Client
+from delegation.domain.errors import AssertionRejected, Cause, InvalidRequest
+from delegation.domain.locks import milliseconds
+from delegation.domain.parties import Client, VerifiedAssertion
+from delegation.domain.ports import ClientAssertions, Ledger
 from delegation.domain.registry import Registry
 from delegation.web.errors import AuthenticationFailed
 from delegation.web.form import Form
+from delegation.web.limits import shown
 
 SECRET_BASIC = "client_secret_basic"
 SECRET_POST = "client_secret_post"
 ASSERTION = "private_key_jwt"
+
+_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Credentials(Protocol):
@@ -44,7 +50,7 @@ class RegisteredClient(ClientMixin):
         self.party = party
 
     def check_endpoint_auth_method(self, _method: str, _endpoint: str) -> bool:
-        """Whoever holds a secret may send it either way."""
+        """A secret may be sent either way, and whoever has a key may use that."""
         return True
 
 
@@ -69,6 +75,45 @@ def mechanism(request: Credentials, accepted: Collection[str]) -> str:
     if not used or used[0] not in accepted:
         raise AuthenticationFailed(form.get("client_id"))
     return used[0]
+
+
+class ByAssertion:
+    """`private_key_jwt`: a signed assertion, good for one use (RFC 7523 §2.2)."""
+
+    def __init__(self, assertions: ClientAssertions, ledger: Ledger) -> None:
+        self._assertions = assertions
+        self._ledger = ledger
+
+    def __call__(self, _query_client: object, request: Credentials) -> RegisteredClient:
+        """The client that signed it. A `client_id` in the form must be the same (RFC 7521 §4.2)."""
+        form = request.form
+        named = form.get("client_id")
+        if form.get("client_assertion_type") != _JWT_BEARER:
+            raise AuthenticationFailed(named)
+        try:
+            assertion = self._assertions.assertion(
+                form.get("client_assertion") or "", request.registry
+            )
+        except AssertionRejected as rejected:
+            claimed = rejected.claimed or named
+            raise AuthenticationFailed(claimed, rejected.cause, **rejected.detail) from rejected
+        if named not in {None, assertion.client.id}:
+            raise InvalidRequest(Cause.MALFORMED)
+        self._claim(assertion)
+        return RegisteredClient(assertion.client)
+
+    def _claim(self, assertion: VerifiedAssertion) -> None:
+        """Use it up, by its own id: copies of it may be written differently."""
+        free = self._ledger.claim(
+            assertion.client.id,
+            assertion.id,
+            nonce=token_urlsafe(16),
+            issued_at=milliseconds(assertion.issued_at),
+            until=milliseconds(assertion.expires_at),
+        )
+        if not free:
+            jti = shown(assertion.id)
+            raise AuthenticationFailed(assertion.client.id, Cause.ALREADY_USED, jti=jti)
 
 
 def by_basic(_query_client: object, request: Credentials) -> RegisteredClient:

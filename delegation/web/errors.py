@@ -7,7 +7,14 @@ from authlib.oauth2.rfc6749 import InvalidClientError, OAuth2Error, UnsupportedG
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from delegation.domain.errors import InvalidRequest, InvalidScope, Reason, Refused, Unavailable
+from delegation.domain.errors import (
+    Cause,
+    InvalidRequest,
+    InvalidScope,
+    Reason,
+    Refused,
+    Unavailable,
+)
 from delegation.domain.tokens import format_scope
 from delegation.web import answers
 from delegation.web.limits import SampledLog, Seconds
@@ -19,12 +26,17 @@ _FIRST_SERVER_ERROR = 500
 class AuthenticationFailed(InvalidClientError):
     """The client is not known, not who it claims to be, or claims nothing: one answer for all.
 
-    *claimed* is the client id that was named, for the brake and the log alone.
+    *claimed* is the client id that was named, for the brake and the log; *cause* and *detail* are
+    those of an assertion, for the log alone.
     """
 
-    def __init__(self, claimed: str | None = None) -> None:
+    def __init__(
+        self, claimed: str | None = None, cause: Cause | None = None, **detail: object
+    ) -> None:
         super().__init__(status_code=401)
         self.claimed = claimed
+        self.cause = cause
+        self.detail = detail
 
 
 class TooManyFailures(OAuth2Error):

@@ -9,7 +9,7 @@ from delegation.domain.case import Case
 from delegation.domain.errors import Cause, UnauthorizedClient
 from delegation.domain.exchange import refusals_recorded
 from delegation.domain.tokens import IssuedToken, TokenType, format_scope
-from delegation.web.clients import SECRET_BASIC, SECRET_POST
+from delegation.web.clients import ASSERTION, SECRET_BASIC, SECRET_POST
 from delegation.web.form import exchange_request, requested_token_type
 from delegation.web.service import Service
 
@@ -20,7 +20,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
     """What Authlib calls when `grant_type` asks for token exchange."""
 
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-    TOKEN_ENDPOINT_AUTH_METHODS = (SECRET_BASIC, SECRET_POST)
+    TOKEN_ENDPOINT_AUTH_METHODS = (ASSERTION, SECRET_BASIC, SECRET_POST)
 
     service: Service
 

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
 from typing import NoReturn
 
 import flask
@@ -11,12 +12,14 @@ from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Payload, OAuth2
 from authlib.oauth2.rfc6749.errors import InsecureTransportError
 
 from delegation.domain.case import Origin
-from delegation.domain.errors import Cause, InvalidRequest
+from delegation.domain.errors import ALARMING, Cause, InvalidRequest
 from delegation.domain.registry import Registry
 from delegation.web import answers
 from delegation.web.clients import (
+    ASSERTION,
     SECRET_BASIC,
     SECRET_POST,
+    ByAssertion,
     RegisteredClient,
     by_basic,
     by_post,
@@ -25,7 +28,7 @@ from delegation.web.clients import (
 from delegation.web.errors import AuthenticationFailed, TooManyFailures
 from delegation.web.form import Form, read_form
 from delegation.web.grant import TokenExchangeGrant, serving
-from delegation.web.limits import Brake, SampledLog, Seconds, shown
+from delegation.web.limits import Brake, SampledLog, Seconds
 from delegation.web.service import Service
 
 # W3C Trace Context §3.2; version ff and ids of zeros are invalid.
@@ -80,9 +83,13 @@ class Server(AuthorizationServer):
         self._uri = uri
         self._brake = Brake(seconds)
         self._log = SampledLog(seconds, level=logging.WARNING)
+        # Nobody can drown an alarm by knocking.
+        self._alarm = SampledLog(seconds, level=logging.ERROR)
         self.register_grant(TokenExchangeGrant, [serving(service)])
         self.register_client_auth_method(SECRET_BASIC, by_basic)
         self.register_client_auth_method(SECRET_POST, by_post)
+        by_assertion = ByAssertion(service.assertions, service.ledger)
+        self.register_client_auth_method(ASSERTION, by_assertion)
 
     def create_oauth2_request(self, _request: object) -> TokenRequest:
         """The current request, which must be a form; with the registry's snapshot, taken once."""
@@ -118,11 +125,29 @@ class Server(AuthorizationServer):
         """Authlib's texts repeat what the client sent; the boundary's do not."""
         raise error
 
+    def _name(self, claimed: str) -> str:
+        """A client as the log names it.
+
+        What nobody is called may be a secret in the wrong place, or a token: its digest still tells
+        whether it was always the same.
+        """
+        if claimed in self._service.registry().clients:
+            return claimed
+        return f"unknown, sha256 {sha256(claimed.encode()).hexdigest()[:12]}"
+
     def _note(self, failure: AuthenticationFailed, address: str) -> None:
         """Log it and count it. Raises `TooManyFailures` when it is one too many."""
-        claimed = failure.claimed
-        name = None if claimed is None else shown(claimed)
-        self._log("authentication_failed", client=name, address=address)
+        claimed, cause = failure.claimed, failure.cause
+        fields = {
+            "client": None if claimed is None else self._name(claimed),
+            "address": address,
+            "cause": None if cause is None else cause.value,
+            "detail": failure.detail,
+        }
+        if cause in ALARMING:
+            self._alarm("authentication_failed", alarm=True, **fields)
+        else:
+            self._log("authentication_failed", **fields)
         if claimed is None:
             return
         wait = self._brake.failed(address, claimed)

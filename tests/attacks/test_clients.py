@@ -269,7 +269,6 @@ def test_guessing(attack: Attack, service: Service, known: bool) -> None:  # noq
 
 @pytest.mark.attack(23)
 @pytest.mark.standard("6749-2.3-3")
-@pytest.mark.xfail(strict=True, reason="the log shows a claimed client id, though nobody has it")
 def test_a_secret_in_place_of_the_id(tmp_path: Path) -> None:
     """Who mixes up id and secret is refused, and finds neither the secret nor a token in a log."""
     with a_test_world(tmp_path, workers=1) as world:

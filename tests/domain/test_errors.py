@@ -6,7 +6,15 @@ from collections.abc import Iterator
 import pytest
 
 from delegation.domain import errors
-from delegation.domain.errors import ALARMING, Cause, InvalidScope, Reason, Refused, Unavailable
+from delegation.domain.errors import (
+    ALARMING,
+    AssertionRejected,
+    Cause,
+    InvalidScope,
+    Reason,
+    Refused,
+    Unavailable,
+)
 
 
 def all_refusals() -> list[type[Refused]]:
@@ -35,7 +43,7 @@ def drawn_tree() -> list[tuple[int, list[str]]]:
 @pytest.mark.standard("8693-2.2.2-1", "8693-2.2.2-2", "8693-2.2.2-3")
 def test_the_tree_in_the_docstring_is_true() -> None:
     """Every class, where it belongs, with its OAuth error code and its reason."""
-    (root, first), *drawn, (other, last) = drawn_tree()
+    (root, first), *drawn, (stranger, unknown), (other, last) = drawn_tree()
 
     assert (root, first[0]) == (0, Refused.__name__)
     assert drawn == [
@@ -45,8 +53,9 @@ def test_the_tree_in_the_docstring_is_true() -> None:
         )
         for each in REFUSALS
     ]
+    assert (stranger, unknown[0]) == (0, AssertionRejected.__name__)
     assert (other, last[0]) == (0, Unavailable.__name__)
-    assert not issubclass(Unavailable, Refused)
+    assert not any(issubclass(each, Refused) for each in (AssertionRejected, Unavailable))
 
 
 @pytest.mark.standard("8693-2.2.2-4", "8693-2.2.2-5")

@@ -8,14 +8,8 @@ import pytest
 from delegation.domain.errors import Unavailable
 from delegation.jose import fetch
 from delegation.jose.fetch import SIZE_LIMIT, Fetcher, resolve
-from tests.parties import an_issuer
 
 DOCUMENT = b'{"keys":[]}'
-
-
-def at(url, *, private_network=True):
-    """An issuer with its keys at *url*."""
-    return an_issuer(jwks_uri=url, private_network=private_network)
 
 
 def addresses(*literals):
@@ -25,7 +19,7 @@ def addresses(*literals):
 
 def test_a_document_is_fetched(server):
     """The document at the configured URL is read, in one plain request."""
-    assert Fetcher()(at(server.url())) == {"keys": []}
+    assert Fetcher()(server.url(), private_network=True) == {"keys": []}
 
     ((path, headers),) = server.requests
     assert path == "/jwks"
@@ -46,7 +40,7 @@ def test_the_environment_changes_nothing(server, dead_port, monkeypatch):
     ):
         monkeypatch.setenv(name, f"http://127.0.0.1:{dead_port}")
 
-    assert Fetcher()(at(server.url())) == {"keys": []}
+    assert Fetcher()(server.url(), private_network=True) == {"keys": []}
 
 
 @pytest.mark.standard("8725-3.10-2")
@@ -57,7 +51,7 @@ def test_a_redirect_is_not_followed(server, status):
     server.answer = lambda handler: handler.reply(DOCUMENT, status=status, Location=elsewhere)
 
     with pytest.raises(Unavailable, match="issuer_keys"):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
     assert [path for path, _ in server.requests] == ["/jwks"]
 
 
@@ -68,7 +62,7 @@ def test_only_200_is_an_answer(server, status):
     server.answer = lambda handler: handler.reply(DOCUMENT, status=status)
 
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
 
 
 @pytest.mark.standard("8725-3.10-2")
@@ -90,7 +84,7 @@ def test_only_a_strict_json_object_is_a_document(server, body):
     server.answer = lambda handler: handler.reply(body)
 
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
 
 
 @pytest.mark.standard("8725-3.10-2")
@@ -98,7 +92,7 @@ def test_compressed_documents_are_not_unpacked(server):
     """A body that claims to be compressed is read as it is, so none can blow up in memory."""
     server.answer = lambda handler: handler.reply(DOCUMENT, Content_Encoding="gzip")
 
-    assert Fetcher()(at(server.url())) == {"keys": []}
+    assert Fetcher()(server.url(), private_network=True) == {"keys": []}
 
 
 @pytest.mark.standard("8725-3.10-2")
@@ -113,7 +107,7 @@ def test_an_endless_document_is_cut_off(server):
     server.answer = endless
 
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
 
 
 @pytest.mark.standard("8725-3.10-2")
@@ -135,7 +129,7 @@ def test_a_slow_server_is_given_up(server, drip, monkeypatch):
 
     began = time.monotonic()
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
     assert time.monotonic() - began < 2
 
 
@@ -144,7 +138,7 @@ def test_time_that_is_up_is_up(server, monkeypatch):
     monkeypatch.setattr(fetch, "TIMEOUT", 0.0)
 
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
     assert server.requests == []
 
 
@@ -153,20 +147,20 @@ def test_a_server_that_hangs_up_is_a_failure(server):
     server.answer = lambda _: None
 
     with pytest.raises(Unavailable):
-        Fetcher()(at(server.url()))
+        Fetcher()(server.url(), private_network=True)
 
 
 def test_a_port_where_nobody_listens_is_a_failure(dead_port):
     """A refused connection is a failure."""
     with pytest.raises(Unavailable):
-        Fetcher()(at(f"http://127.0.0.1:{dead_port}/jwks"))
+        Fetcher()(f"http://127.0.0.1:{dead_port}/jwks", private_network=True)
 
 
 @pytest.mark.parametrize("url", ["https://[broken/jwks", "https://host:port/jwks", "https:///jwks"])
 def test_a_broken_url_is_a_failure(url):
     """A URL that leads nowhere is a failure and no bug."""
     with pytest.raises(Unavailable):
-        Fetcher(resolver=addresses())(at(url))
+        Fetcher(resolver=addresses())(url, private_network=True)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +176,10 @@ def test_a_broken_url_is_a_failure(url):
 )
 def test_keys_come_over_https(server, url, private_network):
     """Plain http is for loopback alone, and only where the entry allows a private network."""
-    issuer = at(url.format(port=server.server_port), private_network=private_network)
+    fetcher = Fetcher(resolver=addresses("127.0.0.1"))
 
     with pytest.raises(Unavailable):
-        Fetcher(resolver=addresses("127.0.0.1"))(issuer)
+        fetcher(url.format(port=server.server_port), private_network=private_network)
     assert server.requests == []
 
 
@@ -229,7 +223,7 @@ def test_no_connection_is_made_into_a_private_network(address, others, monkeypat
     fetcher = Fetcher(resolver=addresses(*others, address))
 
     with pytest.raises(Unavailable) as caught:
-        fetcher(at("https://keys.example.com/jwks", private_network=False))
+        fetcher("https://keys.example.com/jwks")
     assert "not public" in str(caught.value.__cause__)
 
 
@@ -248,9 +242,7 @@ def test_public_addresses_are_connected_to(address, monkeypatch):
     monkeypatch.setattr(fetch.httpcore2.SyncBackend, "connect_tcp", connect)
 
     with pytest.raises(Unavailable):
-        Fetcher(resolver=addresses(address))(
-            at("https://keys.example.com/jwks", private_network=False)
-        )
+        Fetcher(resolver=addresses(address))("https://keys.example.com/jwks")
     assert tried == [address]
 
 
@@ -265,7 +257,7 @@ def test_a_name_is_resolved_once(tls_server, trust):
 
     fetcher = Fetcher(tls=trust, resolver=rebinding)
 
-    assert fetcher(at(tls_server.url("keys.example.com"))) == {"keys": []}
+    assert fetcher(tls_server.url("keys.example.com"), private_network=True) == {"keys": []}
     assert asked == ["keys.example.com"]
 
 
@@ -274,7 +266,7 @@ def test_the_certificate_must_bear_the_name(tls_server, trust):
     fetcher = Fetcher(tls=trust, resolver=addresses("127.0.0.1"))
 
     with pytest.raises(Unavailable):
-        fetcher(at(tls_server.url("other.example.com")))
+        fetcher(tls_server.url("other.example.com"), private_network=True)
     assert tls_server.requests == []
 
 
@@ -283,7 +275,7 @@ def test_the_certificate_must_be_trusted(tls_server):
     fetcher = Fetcher(resolver=addresses("127.0.0.1"))
 
     with pytest.raises(Unavailable):
-        fetcher(at(tls_server.url("keys.example.com")))
+        fetcher(tls_server.url("keys.example.com"), private_network=True)
     assert tls_server.requests == []
 
 
@@ -291,13 +283,13 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(tls_server, tr
     """All addresses of a name are tried in turn."""
     fetcher = Fetcher(tls=trust, resolver=addresses("127.0.0.2", "127.0.0.2", "127.0.0.1"))
 
-    assert fetcher(at(tls_server.url("keys.example.com"))) == {"keys": []}
+    assert fetcher(tls_server.url("keys.example.com"), private_network=True) == {"keys": []}
 
 
 def test_a_name_without_addresses_is_a_failure():
     """A name that resolves to nothing is a failure."""
     with pytest.raises(Unavailable):
-        Fetcher(resolver=addresses())(at("https://keys.example.com/jwks", private_network=False))
+        Fetcher(resolver=addresses())("https://keys.example.com/jwks")
 
 
 def test_names_are_resolved_by_the_system():

@@ -11,10 +11,10 @@ from delegation.domain.errors import Cause, Unavailable
 from delegation.jose.jwks import FRESH_FOR, RETRY_AFTER, USABLE_FOR, ForeignKeys
 from delegation.jose.keyring import Status, new_key
 from delegation.jose.parser import TokenFault
-from tests.parties import ALIAS, an_issuer
+from tests.parties import an_issuer
 from tests.signing import NoCooldown, SigningParty
 
-ISSUER = an_issuer()
+ISSUER = an_issuer().keys
 LOGIN, RSA_LOGIN = SigningParty(), SigningParty(algorithm="RS256")
 EC_KEY, RSA_KEY = LOGIN.key.published(), RSA_LOGIN.key.published()
 
@@ -64,7 +64,7 @@ def found(jwk, **entry):
     """
     keys = ForeignKeys(NoCooldown(), fetch=lambda _: {"keys": [jwk]})
     try:
-        return keys.find(an_issuer(**entry), "key")
+        return keys.find(an_issuer(**entry).keys, "key")
     except TokenFault as fault:
         assert fault.cause is Cause.KEY_UNKNOWN  # noqa: PT017, a helper has both outcomes
         return None
@@ -195,8 +195,8 @@ def test_what_is_no_set_of_keys_is_a_failure(document):
 def test_keys_are_read_as_the_entry_stands_now(world, keys):
     """An entry that changes is not answered with what was read for the old one."""
     world.keys = [{name: value for name, value in RSA_KEY.items() if name != "alg"}]
-    old = an_issuer(algorithms=frozenset({"RS256"}))
-    new = an_issuer(algorithms=frozenset({"PS256"}))
+    old = an_issuer(algorithms=frozenset({"RS256"})).keys
+    new = an_issuer(algorithms=frozenset({"PS256"})).keys
 
     assert keys.find(old, RSA_LOGIN.kid).algorithm == "RS256"
     assert keys.find(new, RSA_LOGIN.kid).algorithm == "PS256"
@@ -293,7 +293,7 @@ def test_an_unknown_name_is_worth_one_fetch(world, keys):
     for number in range(100):
         assert is_unknown(keys, f"unknown-{number}")
     assert world.fetches == 3
-    assert set(world.asked) == {f"issuer_keys:{ALIAS}"}
+    assert set(world.asked) == {f"keys:{ISSUER.owner}"}
 
 
 def test_a_new_key_is_found_when_it_is_used(world, keys):
@@ -374,7 +374,7 @@ def test_keys_come_from_a_real_server(server, world):
     """Keys are fetched from the configured URL, change there, and a flood stays one request."""
     served = [LOGIN.jwks()]
     server.answer = lambda handler: handler.reply(json.dumps(served[-1]).encode())
-    issuer = an_issuer(jwks_uri=server.url(), private_network=True)
+    issuer = an_issuer(jwks_uri=server.url(), private_network=True).keys
     keys = ForeignKeys(world)
 
     assert keys.find(issuer, LOGIN.kid).kid == LOGIN.kid
@@ -392,7 +392,7 @@ def test_a_redirecting_server_has_no_keys(server, world):
     server.answer = lambda handler: handler.reply(
         json.dumps(LOGIN.jwks()).encode(), status=302, Location="https://evil.example/jwks"
     )
-    issuer = an_issuer(jwks_uri=server.url(), private_network=True)
+    issuer = an_issuer(jwks_uri=server.url(), private_network=True).keys
     keys = ForeignKeys(world)
 
     for _ in range(10):

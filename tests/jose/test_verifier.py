@@ -665,8 +665,8 @@ def test_one_kid_of_two_issuers_is_two_keys():
     rival = SigningParty(PARTNER)
     rival.key = replace(rival.key, kid=login.kid, public=replace(rival.key.public, kid=login.kid))
 
-    def published(issuer):
-        party = rival if issuer.issuer == PARTNER else login
+    def published(source):
+        party = rival if source.owner == PARTNER else login
         return {"keys": [party.key.published() | {"kid": login.kid}]}
 
     keys = ForeignKeys(NoCooldown(), fetch=published)

@@ -1,5 +1,6 @@
 """What holds of any registry: it can be written and read, and absence never widens it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delegation.domain.grants import Agents, Grant, Subjects
-from delegation.domain.parties import Client, Identity
+from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, PublishedKeys
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import VerifiedToken
 from delegation.domain.trust import TrustedIssuer
 from delegation.registry.checks import RESERVED_CLAIMS
 from delegation.registry.problems import RegistryInvalid
-from tests.registry import story
+from tests.registry import client_keys, story
 
 OUR_ISSUER = story.OUR_ISSUER
 CLIENTS = ("mcp-a", "mcp-b")
@@ -58,14 +59,33 @@ def issuers(draw: st.DrawFn, number: int) -> TrustedIssuer:
     )
 
 
-def a_client(id_: str, secrets: list[bytes]) -> Client:
+def a_client(id_: str, secrets: list[bytes], keys: KeySource | None) -> Client:
     """A client with an audience of its own."""
     return Client(
         id=id_,
         audience=f"https://{id_}.example.com/mcp",
         may_exchange=id_ == "mcp-a",
         secrets=tuple(secrets),
+        keys=keys,
     )
+
+
+EVERY_KEY = [client_keys.of(kind) for kind in ("ES256", "ES384", "ES512", "EdDSA")]
+
+INLINE = st.lists(st.sampled_from(EVERY_KEY), min_size=1, unique_by=lambda jwk: jwk["kid"]).map(
+    lambda jwks: InlineKeys(
+        jwks=tuple(map(client_keys.as_text, jwks)),
+        algorithms=frozenset(jwk["alg"] for jwk in jwks),
+    )
+)
+
+PUBLISHED = st.builds(
+    PublishedKeys,
+    owner=st.just("mcp-b"),
+    jwks_uri=st.just("https://mcp-b.example.com/jwks"),
+    algorithms=st.frozensets(st.sampled_from(["ES256", "RS256", "EdDSA"]), min_size=1),
+    private_network=st.booleans(),
+)
 
 
 @st.composite
@@ -130,7 +150,10 @@ def registries(draw: st.DrawFn) -> Registry:
         issuer=OUR_ISSUER,
         revision="",
         issuers=trusted,
-        clients=[a_client("mcp-a", secrets[:2]), a_client("mcp-b", secrets[2:])],
+        clients=[
+            a_client("mcp-a", secrets[:2], draw(st.none() | INLINE)),
+            a_client("mcp-b", secrets[2:], draw(st.none() | PUBLISHED)),
+        ],
         resources=resources,
         grants=[
             draw(grants(number, draw(st.sampled_from(resources)), draw(st.sampled_from(trusted))))
@@ -168,7 +191,20 @@ def _issuer(one: TrustedIssuer) -> dict[str, Any]:
 def _client(one: Client) -> dict[str, Any]:
     secrets = [f"sha256:{secret.hex()}" for secret in one.secrets]
     entry = {"id": one.id, "audience": one.audience, "exchange": one.may_exchange}
-    return entry | _without_empty({"secrets": secrets})
+    return entry | _without_empty({"secrets": secrets}) | _keys(one.keys)
+
+
+def _keys(source: KeySource | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    algorithms = list(source.algorithms)
+    if isinstance(source, InlineKeys):
+        return {"keys": [json.loads(text) for text in source.jwks], "algorithms": algorithms}
+    return {
+        "jwks_uri": source.jwks_uri,
+        "algorithms": algorithms,
+        "private_network": source.private_network,
+    }
 
 
 def _resource(one: Resource) -> dict[str, Any]:

@@ -8,7 +8,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from delegation.registry.schema import SECTIONS, File, SubjectsEntry, schema, schema_text
+from delegation.registry.schema import (
+    SECTIONS,
+    File,
+    KeyEntry,
+    SubjectsEntry,
+    schema,
+    schema_text,
+)
 from tests.registry import story
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "reference" / "registry.schema.json"
@@ -70,7 +77,7 @@ def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
     assert _complaints(story.STORY.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("model", [File, *SECTIONS.values(), SubjectsEntry])
+@pytest.mark.parametrize("model", [File, *SECTIONS.values(), KeyEntry, SubjectsEntry])
 def test_every_key_is_described(model: type[BaseModel]) -> None:
     """Whoever hovers over a key is told what it means."""
     described: dict[str, Any] = schema()["$defs"].get(model.__name__, schema())

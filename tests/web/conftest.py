@@ -2,6 +2,15 @@
 
 import pytest
 
+from tests.valkey import (  # noqa: F401, fixtures
+    _ledger,
+    _proxy,
+    _raw,
+    _server,
+    _store,
+    _valkey,
+    _valkey_process,
+)
 from tests.web.endpoint import Endpoint
 
 

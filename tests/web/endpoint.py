@@ -11,12 +11,15 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
 from delegation.domain.exchange import Exchange
+from delegation.domain.ports import Clock, Ledger
 from delegation.domain.tokens import VerifiedToken
+from delegation.jose.verifier import JwtVerifier
 from delegation.web.app import create_app
 from delegation.web.service import Service
 from tests.fakes import Counter, HeldClock, ListLedger, PlainSigner, TableVerifier
 from tests.parties import (
     CALENDAR_API,
+    CALENDAR_API_CLIENT,
     CALENDAR_MCP,
     OUR_ISSUER,
     a_client,
@@ -24,11 +27,13 @@ from tests.parties import (
     a_verified_token,
     the_next_client,
 )
+from tests.signing import SigningClient, a_keyring, inline, keys_of
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 FORM = "application/x-www-form-urlencoded"
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 SECRET = "dlg_" + "S" * 43
 NEXT_SECRET = "dlg_" + "N" * 43
@@ -37,7 +42,10 @@ WRONG_SECRET = "dlg_" + "W" * 43
 IDLE = "idle-mcp"
 """A client that may not exchange."""
 KEYLESS = "keyless-mcp"
-"""A client without a secret."""
+"""A client without a secret and without keys."""
+
+MCP, NEXT_MCP, OTHER = SigningClient(), SigningClient(), SigningClient(CALENDAR_API_CLIENT)
+"""*calendar-mcp* with either of its keys, and *calendar-api* with its own."""
 
 ALICES_TOKEN = "alices-token"
 
@@ -76,10 +84,18 @@ def post(**changes: str | None) -> bytes:
     return form(**({"client_id": CALENDAR_MCP, "client_secret": SECRET} | changes))
 
 
+def asserting(assertion: str, **changes: str | None) -> bytes:
+    """The same, with a client assertion in it."""
+    proof = {"client_assertion": assertion, "client_assertion_type": JWT_BEARER}
+    return form(**(proof | changes))
+
+
 class Endpoint:
     """The service at *issuer*, with everything around it at hand."""
 
-    def __init__(self, issuer: str = OUR_ISSUER) -> None:
+    def __init__(
+        self, issuer: str = OUR_ISSUER, *, ledger: Ledger | None = None, clock: Clock | None = None
+    ) -> None:
         self.tokens: dict[str, VerifiedToken | Exception] = {ALICES_TOKEN: a_verified_token()}
         self.ledger = ListLedger()
         self.signer = PlainSigner()
@@ -87,17 +103,20 @@ class Endpoint:
         self.registry = Counter(lambda: _REGISTRY)
         self.keys: Mapping[str, object] = {"keys": []}
         self.problems: Sequence[str] = []
+        used_ledger, used_clock = ledger or self.ledger, clock or self.clock
         exchange = Exchange(
             verifier=TableVerifier(self.tokens),
-            ledger=self.ledger,
+            ledger=used_ledger,
             signer=self.signer,
-            clock=self.clock,
+            clock=used_clock,
         )
         service = Service(
             issuer=issuer,
             registry=self.registry,
             exchange=exchange,
-            ledger=self.ledger,
+            assertions=JwtVerifier(keyring=a_keyring(), keys=keys_of(), clock=used_clock),
+            assertion_algorithms=frozenset({"ES256"}),
+            ledger=used_ledger,
             jwks=lambda: self.keys,
             problems=lambda: self.problems,
         )
@@ -137,8 +156,8 @@ class Endpoint:
 
 _REGISTRY = a_registry(
     clients=[
-        a_client(secrets=(digest(SECRET), digest(NEXT_SECRET))),
-        the_next_client(secrets=(digest(NEXT_SECRET),)),
+        a_client(secrets=(digest(SECRET), digest(NEXT_SECRET)), keys=inline(MCP, NEXT_MCP)),
+        the_next_client(secrets=(digest(NEXT_SECRET),), keys=inline(OTHER)),
         a_client(
             id=IDLE,
             audience="https://idle.example.com",

@@ -1,5 +1,7 @@
 """Who calls: one mechanism per request, one answer to every stranger."""
 
+import re
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -190,8 +192,7 @@ def test_log(sts: Endpoint) -> None:
         sts.ask(form())
 
     assert [line["event"] for line in logs] == ["authentication_failed"] * 3
-    assert logs[0]["client"].startswith("https://evil.example/\\x1b[2J\\r\\n\\xe9")
-    assert len(logs[0]["client"]) < 512
+    assert re.fullmatch("unknown, sha256 [0-9a-f]{12}", logs[0]["client"])
     assert logs[0]["address"] == "192.0.2.1"
     assert [line["client"] for line in logs[1:]] == [CALENDAR_MCP, None]
     assert "dlg_" not in str(logs)

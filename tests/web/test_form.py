@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from delegation.domain.errors import InvalidRequest
 from delegation.domain.tokens import TokenType
-from delegation.web.form import Form, exchange_request
+from delegation.web.form import _PRINTABLE, Form, exchange_request
 from tests.parties import CALENDAR_API
 from tests.web.endpoint import form
 
@@ -22,7 +22,8 @@ def test_parsing_is_the_inverse_of_writing(
     fields: dict[str, str], resources: list[str], audiences: list[str]
 ) -> None:
     """What was written is read, whatever is in it; the order of targets is kept."""
-    assume(not fields.keys() & {"resource", "audience"})
+    # Hypothesis tries names that stand in our own source, and some of them allow less.
+    assume(not fields.keys() & {"resource", "audience", *_PRINTABLE})
     pairs = [*fields.items()]
     pairs += [("resource", value) for value in resources]
     pairs += [("audience", value) for value in audiences]
