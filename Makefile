@@ -51,9 +51,10 @@ fmt: $(READY)  ## Format, and mend what can be mended mechanically
 bench: $(READY)  ## What an exchange costs, as ratios to the curve itself
 	$(BIN)/python -m tests.benchmarks
 
-schema: $(READY)  ## Write the JSON Schemas in docs/reference anew
+schema: $(READY)  ## Write what is generated in docs/reference anew
 	$(BIN)/delegation registry schema > docs/reference/registry.schema.json
 	$(BIN)/delegation audit schema > docs/reference/event.schema.json
+	$(BIN)/python -m tests.docs.generate
 
 lock: $(READY)  ## Resolve the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --all-extras --output-file requirements/dev.txt pyproject.toml

@@ -27,7 +27,11 @@ def examples(page: Path) -> Iterator[tuple[str, str]]:
 def test_the_tutorial_does_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every block of the first tutorial runs, in order, and prints what stands below it."""
     monkeypatch.chdir(ROOT)
-    page, namespace, same = ROOT / "docs/tutorial/your-first-exchange.md", {}, doctest.OutputChecker()
+    page, namespace, same = (
+        ROOT / "docs/tutorial/your-first-exchange.md",
+        {},
+        doctest.OutputChecker(),
+    )
 
     for code, expected in examples(page):
         printed = io.StringIO()
@@ -51,7 +55,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_make_command_is_a_target(page: Path) -> None:
     """`make something` in a console block can be made."""
-    console = "".join(text for language, text in BLOCK.findall(page.read_text()) if language == "console")
+    blocks = BLOCK.findall(page.read_text())
+    console = "".join(text for language, text in blocks if language == "console")
     makefile = (ROOT / "Makefile").read_text()
 
     named = re.findall(r"^make ([a-z-]+)", console, re.MULTILINE)

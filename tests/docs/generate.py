@@ -1,0 +1,207 @@
+"""The generated parts of the reference, rendered from the code that they are about.
+
+`python -m tests.docs.generate` writes them into the pages; a test fails where a page differs.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from delegation.registry.forms import Form
+from delegation.registry.schema import SECTIONS
+from delegation.settings import (
+    CLIENT_SIDE,
+    PREFIX,
+    SETTINGS,
+    Problem,
+    Setting,
+    Settings,
+    SettingsInvalid,
+)
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+_PART = re.compile(r"(<!-- generated: (\w+) .*?-->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
+
+
+def settings() -> str:
+    """Every variable of the service."""
+    missing = _missing()
+    return _table(
+        ("variable", "meaning", "value", "default"),
+        [
+            (f"`{one.variable}`", one.meaning, _values(one), _default(one, missing))
+            for one in SETTINGS
+        ],
+    )
+
+
+def client_settings() -> str:
+    """Every variable that the service leaves to the client half."""
+    return "".join(f"- `{PREFIX}{name}`\n" for name in sorted(CLIENT_SIDE))
+
+
+def registry() -> str:
+    """Every section of a registry file, and every key."""
+    return "\n".join(_model(model, f"`{section}`") for section, model in SECTIONS.items())
+
+
+PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
+    {"settings": settings, "client_settings": client_settings, "registry": registry}
+)
+
+
+def rendered(page: str) -> str:
+    """*page* with each generated part as the code has it now."""
+
+    def part(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{PARTS[match[2]]()}\n{match[4]}"
+
+    return _PART.sub(part, page)
+
+
+def parts(page: str) -> set[str]:
+    """The names of the generated parts of *page*."""
+    return {match[2] for match in _PART.finditer(page)}
+
+
+def main() -> None:
+    """Write all pages anew."""
+    for path in sorted(REFERENCE.glob("*.md")):
+        page = path.read_text("utf-8")
+        if rendered(page) != page:
+            path.write_text(rendered(page), "utf-8")
+            sys.stdout.write(f"{path.name} is written anew\n")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(_cell(one) for one in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _missing() -> set[str]:
+    """The variables that the service asks for where there are none."""
+    problems: Iterable[Problem] = ()
+    try:
+        Settings.from_environment({})
+    except SettingsInvalid as invalid:
+        problems = invalid.problems
+    return {problem.variable for problem in problems}
+
+
+def _values(setting: Setting) -> str:
+    """What the setting may be, in the words of its own complaint."""
+    try:
+        setting.read("")
+    except ValueError as error:
+        return str(error)
+    return "must be a path"
+
+
+def _default(setting: Setting, missing: set[str]) -> str:
+    if setting.default is not None:
+        return f"`{setting.default}`"
+    return "must be set" if setting.variable in missing else "none"
+
+
+def _model(model: type[BaseModel], title: str, level: int = 2) -> str:
+    """One kind of entry, and after it those that stand within it."""
+    fields = model.model_fields
+    table = _table(
+        ("key", "value", "default", "meaning"),
+        [
+            (f"`{name}`", _type(info.annotation, info.metadata), _preset(info), _meaning(info))
+            for name, info in fields.items()
+        ],
+    )
+    nested = [
+        _model(inner, f"One of `{name}`", level + 1)
+        for name, info in fields.items()
+        for inner in _models(info.annotation)
+    ]
+    what = " ".join((model.__doc__ or "").split())
+    return "\n".join([f"{'#' * level} {title}\n\n{what}\n\n{table}", *nested])
+
+
+def _meaning(info: FieldInfo) -> str:
+    return info.description or ""
+
+
+def _preset(info: FieldInfo) -> str:
+    """What a key that is left out means."""
+    if info.is_required():
+        return "must be written"
+    match info.default:
+        case bool() as value:
+            return f"`{str(value).lower()}`"
+        case "" | [] | {}:
+            return "none"
+        case list() as values:
+            return f"`[{', '.join(map(str, values))}]`"
+        case value:
+            return f"`{value}`"
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
+def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
+    """What a value must be, in the words of the forms that check it."""
+    forms = [one.should_be for one in metadata if isinstance(one, Form)]
+    if forms:
+        return forms[-1]
+    if get_origin(annotation) is Annotated:
+        inner, *constraints = get_args(annotation)
+        return _type(inner, constraints)
+    if get_args(annotation):
+        return _composed(get_origin(annotation), get_args(annotation))
+    return _plain(annotation, metadata)
+
+
+def _composed(origin: Any, inner: Sequence[Any]) -> str:
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in {Union, UnionType}:
+        return ", or ".join(map(_type, inner))
+    if origin is list:
+        return f"a list; each: {_type(inner[0])}"
+    return f"a mapping; each key: {_type(inner[0])}; each value: {_type(inner[1])}"
+
+
+def _plain(annotation: Any, metadata: Sequence[Any]) -> str:
+    if annotation is bool:
+        return "`true` or `false`"
+    if annotation is int:
+        bounds = {name: value for one in metadata for name, value in _bounds(one)}
+        return f"a whole number from {bounds['ge']} to {bounds['le']}"
+    if annotation is str:
+        return "text"
+    if annotation is type(None):
+        return "`null`"
+    return "a mapping; its keys are below"
+
+
+def _bounds(constraint: Any) -> Iterator[tuple[str, int]]:
+    for name in ("ge", "le"):
+        value = getattr(constraint, name, PydanticUndefined)
+        if value is not PydanticUndefined:
+            yield name, value
+
+
+if __name__ == "__main__":
+    main()
