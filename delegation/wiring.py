@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -12,6 +14,7 @@ from delegation.domain.errors import Unavailable
 from delegation.domain.exchange import Exchange
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring
+from delegation.jose.keys import ALGORITHMS
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
 from delegation.ledger.cooldown import SharedCooldown
@@ -22,6 +25,7 @@ from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from delegation.registry.loader import load
 from delegation.settings import Settings
+from delegation.watch import Watched, sight
 from delegation.web.app import create_app
 from delegation.web.service import Service
 
@@ -29,33 +33,65 @@ _REFETCH_COOLDOWN = 60
 """Seconds between two unasked-for fetches of an issuer's keys (RFC 8725 §3.10)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Issuing:
+    """All that depends on our keys, so that one exchange never sees two sets of them."""
+
+    keyring: Keyring
+    signer: JwtSigner
+    exchange: Exchange
+    published: Mapping[str, object]
+
+
 def application(settings: Settings) -> Flask:
-    """The service, ready to serve. Raises what its parts raise where they cannot be loaded."""
+    """The service, ready to serve; it reads registry and keys anew when they change.
+
+    Raises what its parts raise where they cannot be loaded the first time.
+    """
     configure_logging()
-    registry = load(settings.registry, issuer=settings.issuer)
-    keyring = Keyring.load(settings.signing_keys)
     store = connect(settings)
     ledger = make_ledger(store, settings)
-    signer = JwtSigner(keyring, settings.issuer)
     foreign_keys = ForeignKeys(SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN))
-    exchange = Exchange(
-        verifier=JwtVerifier(keyring=keyring, keys=foreign_keys, clock=_now),
-        ledger=ledger,
-        signer=signer,
-        clock=_now,
+
+    def issuing() -> _Issuing:
+        keyring = Keyring.load(settings.signing_keys)
+        signer = JwtSigner(keyring, settings.issuer)
+        verifier = JwtVerifier(keyring=keyring, keys=foreign_keys, clock=_now)
+        return _Issuing(
+            keyring=keyring,
+            signer=signer,
+            exchange=Exchange(verifier=verifier, ledger=ledger, signer=signer, clock=_now),
+            published=keyring.public_keys(),
+        )
+
+    registry = Watched(
+        "registry",
+        look=lambda: sight(settings.registry),
+        load=lambda: load(settings.registry, issuer=settings.issuer),
+        describe=lambda registry: registry.revision,
+    )
+    keys = Watched(
+        "signing_keys",
+        look=lambda: sight(settings.signing_keys),
+        load=issuing,
+        describe=lambda issuing: issuing.keyring.active.kid,
     )
 
     def problems() -> list[str]:
-        return [*_signing_problems(signer), *ledger.problems()]
+        own = [*registry.problems(), *keys.problems(), *_signing_problems(keys().signer)]
+        return own + ledger.problems()
 
-    published = keyring.public_keys()
+    registry.watch()
+    keys.watch()
     return create_app(
         Service(
             issuer=settings.issuer,
-            registry=lambda: registry,
-            exchange=exchange,
+            registry=registry,
+            exchange=lambda request, case: keys().exchange(request, case),
+            assertions=JwtVerifier(keyring=keys().keyring, keys=foreign_keys, clock=_now),
+            assertion_algorithms=frozenset(ALGORITHMS),
             ledger=ledger,
-            jwks=lambda: published,
+            jwks=lambda: keys().published,
             problems=problems,
         )
     )
