@@ -27,10 +27,14 @@ _SCOPE_LIMIT = 2048
 """Characters of scope that are kept of what was asked for, and of what was withheld."""
 
 
-def schema() -> dict[str, Any]:
+def schema_text() -> str:
     """The JSON Schema of an event, as it leaves the store."""
-    text = (files(__package__) / "event.schema.json").read_text(encoding="utf-8")
-    document: dict[str, Any] = json.loads(text)
+    return (files(__package__) / "event.schema.json").read_text(encoding="utf-8")
+
+
+def schema() -> dict[str, Any]:
+    """The same, read."""
+    document: dict[str, Any] = json.loads(schema_text())
     return document
 
 
@@ -138,9 +142,7 @@ def _scope(delegation: Delegation) -> dict[str, Any]:
 
 
 def _fitting(names: Iterable[str]) -> list[str]:
-    """The first of *names*, in order: what came from outside is evidence only as long as it does
-    not fill the log.
-    """
+    """The first of *names*, in order: evidence is kept only as long as it does not fill the log."""
     kept: list[str] = []
     left = _SCOPE_LIMIT
     for name in sorted(names):

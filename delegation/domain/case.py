@@ -10,9 +10,7 @@ from delegation.domain.tokens import PresentedToken, Scope, VerifiedToken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
-    """What the client asks for, in proper form (RFC 8693 §2.1). *scope* is `None` where none was
-    named.
-    """
+    """What the client asks for (RFC 8693 §2.1). *scope* is `None` where none was named."""
 
     subject_token: PresentedToken
     targets: Targets
@@ -21,9 +19,7 @@ class ExchangeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request came from: the peer's *address*, and the trace it belongs to (W3C Trace
-    Context).
-    """
+    """Where a request came from: the peer's *address*, and its trace (W3C Trace Context)."""
 
     address: str
     traceparent: str | None = None
@@ -31,9 +27,7 @@ class Origin:
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """One request of an authenticated client. *request* and *subject* come in as they are
-    understood.
-    """
+    """One request of an authenticated client: *request* and *subject* as they are understood."""
 
     client: Client
     authenticated_by: str

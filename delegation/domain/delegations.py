@@ -12,8 +12,7 @@ from delegation.domain.trust import SKEW
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
-    """What has been decided, before it is a token. Everything that the record and the event need to
-    know.
+    """What has been decided: all that the record, the event and the token need to know.
 
     *parent* is the subject token. *limits* names what cut the scope or the lifetime, and where.
     """

@@ -94,9 +94,7 @@ class Refused(Exception):
 
 
 class InvalidRequest(Refused):
-    """A parameter is missing, repeated, contradictory or unsupported. RFC 6749 §5.2, RFC 8693
-    §2.1.
-    """
+    """A parameter is missing, repeated, contradictory or unsupported (RFC 8693 §2.1)."""
 
     error = "invalid_request"
     reason = Reason.MALFORMED_REQUEST
@@ -104,18 +102,14 @@ class InvalidRequest(Refused):
 
 
 class SubjectTokenRejected(InvalidRequest):
-    """The subject token is not acceptable, for any cause. RFC 8693 §2.2.2: MUST be
-    invalid_request.
-    """
+    """The subject token is not acceptable: MUST be invalid_request (RFC 8693 §2.2.2)."""
 
     reason = Reason.SUBJECT_TOKEN_REJECTED
     description = "the subject token is not acceptable"
 
 
 class ActorTokenRejected(InvalidRequest):
-    """The actor token is not acceptable, for any cause. RFC 8693 §2.2.2: MUST be
-    invalid_request.
-    """
+    """The actor token is not acceptable: MUST be invalid_request (RFC 8693 §2.2.2)."""
 
     reason = Reason.ACTOR_TOKEN_REJECTED
     description = "the actor token is not acceptable"
@@ -137,9 +131,7 @@ class UnauthorizedClient(Refused):
 
 
 class InvalidTarget(Refused):
-    """The target is malformed, unknown or withheld: one answer for all. RFC 8693 §2.2.2, RFC 8707
-    §2.
-    """
+    """The target is malformed, unknown or withheld: one answer for all (RFC 8707 §2)."""
 
     error = "invalid_target"
     reason = Reason.NOT_PERMITTED
@@ -164,8 +156,7 @@ class InvalidScope(Refused):
 
 
 class AssertionRejected(Exception):
-    """The client assertion is not acceptable, for *cause*. Who sent it is not known, so there is no
-    decision and no event.
+    """The client assertion is not acceptable. Nobody is known yet: no decision, and no event.
 
     *claimed* is the client that it named, for counting failures and for the log alone; *detail* is
     for the log.

@@ -48,9 +48,7 @@ class Exchange:
 
 @contextmanager
 def refusals_recorded(ledger: Ledger, case: Case) -> Iterator[None]:
-    """Write the event of any refusal that happens inside, and give the refusal its decision's
-    id.
-    """
+    """Write the event of any refusal that happens inside, and give it its decision's id."""
     try:
         yield
     except Refused as refused:

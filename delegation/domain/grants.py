@@ -26,9 +26,7 @@ class Subjects:
     everyone: bool = False
 
     def admit(self, token: VerifiedToken) -> bool:
-        """Whether the subject of *token* is meant. From the second hop on there are no claims to
-        match.
-        """
+        """Whether the subject of *token* is meant. A token of ours has no claims to match."""
         if token.subject.issuer != self.issuer:
             return False
         if not (self.people or self.claims):
@@ -42,8 +40,7 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agents:
-    """Through which agents a grant may be used. *any* must be written; otherwise the *registered*
-    ones.
+    """Through which agents a grant may be used: the *registered* ones; *any* must be written.
 
     A registered agent is vouched for by this grant, and therefore enters the actor chain.
     """
@@ -61,8 +58,7 @@ class Agents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """This client may act for these subjects, through these agents, at this resource, with these
-    scopes.
+    """This client may act for these subjects, through these agents, here, with these scopes.
 
     *scopes* maps each scope of the subject token to the scopes of the resource that it stands for:
     two vocabularies. *chain_limit* counts the hops of the resulting chain. *services* admits

@@ -74,9 +74,7 @@ class ActorChain:
         return type(self)((actor, *self.actors))
 
     def as_claim(self) -> dict[str, Any] | None:
-        """The `act` claim: nested objects, the current actor outermost. `None` where nobody
-        acts.
-        """
+        """The `act` claim, the current actor outermost; `None` where nobody acts."""
         claim: dict[str, Any] | None = None
         for actor in reversed(self.actors):
             nested = {} if claim is None else {"act": claim}

@@ -22,8 +22,7 @@ def delegate(
     now: datetime,
     id: str,  # noqa: A002, the field's own word
 ) -> Delegation:
-    """Let the client *by* act for the subject at one target: as little, and as briefly, as all
-    allow.
+    """Let the client *by* act for the subject at one target: as little and briefly as all allow.
 
     *scope* is what was asked for, `None` where nothing was. Raises a `Refused`; never gives more
     than the subject token (translated by the grant), the grant, the resource's admission and the

@@ -23,9 +23,7 @@ class TokenVerifier(Protocol):
     """Turns a presented token into a verified one."""
 
     def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
-        """Verify a subject token. Raises `SubjectTokenRejected`; `Unavailable` if keys are out of
-        reach.
-        """
+        """Verify a subject token. Raises `SubjectTokenRejected`, or `Unavailable` without keys."""
         ...
 
 
@@ -33,8 +31,7 @@ class ClientAssertions(Protocol):
     """Turns what a client says to authenticate into a verified assertion."""
 
     def assertion(self, value: str, registry: Registry) -> VerifiedAssertion:
-        """Verify a client assertion (RFC 7523 §3). Raises `AssertionRejected`; `Unavailable` if
-        keys are out of reach.
+        """Verify an assertion (RFC 7523 §3). Raises `AssertionRejected`, or `Unavailable`.
 
         That it is used for the first time has not been checked.
         """
@@ -56,9 +53,7 @@ class Ledger(Protocol):
     """
 
     def new_id(self, root: Identity) -> str:
-        """An id for an exchange on behalf of *root*: unguessable, and telling where its record
-        is.
-        """
+        """An id for an exchange on behalf of *root*: unguessable, and it tells the place."""
         ...
 
     def record(self, delegation: Delegation, case: Case) -> None:
@@ -70,9 +65,7 @@ class Ledger(Protocol):
         ...
 
     def void(self, delegation: Delegation, case: Case) -> None:
-        """Kill the record of an exchange whose token could not be signed, with the event that says
-        so.
-        """
+        """Kill the record of an exchange whose token could not be signed, with an event."""
         ...
 
     def refuse(self, refused: Refused, case: Case) -> str:
@@ -114,8 +107,7 @@ class Cooldown(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event as the store has it: *number* within its stream, *at* in milliseconds, *event*
-    JSON.
+    """An event in the store: its *number* in the stream, *at* in milliseconds, *event* in JSON.
 
     Numbers have no gaps; where the store was laid out anew, *epoch* tells one number from another.
     """

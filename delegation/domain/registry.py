@@ -13,8 +13,7 @@ from delegation.domain.trust import TrustedIssuer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """A snapshot, found by dictionary in every direction a request needs. Never changed, only
-    replaced.
+    """A snapshot, indexed for all that a request needs. Never changed, only replaced.
 
     *issuer* is our own identifier; *revision* is the digest of what this was read from.
     """
@@ -38,9 +37,7 @@ class Registry:
         resources: Iterable[Resource] = (),
         grants: Iterable[Grant] = (),
     ) -> Self:
-        """Index the given entries. They are taken to be free of contradictions: the loader sees to
-        that.
-        """
+        """Index the given entries. The loader has seen to it that they do not contradict."""
         trusted = tuple(issuers)
         named = {
             name: resource

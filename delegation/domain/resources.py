@@ -32,9 +32,7 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """What a request names as its target: `resource` values (URIs) and `audience` values
-    (names).
-    """
+    """What a request names as its target: `resource` URIs and `audience` names."""
 
     resources: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
@@ -48,9 +46,7 @@ class Targets:
 
 
 def is_resource_uri(value: str) -> bool:
-    """Whether *value* is an absolute https URI without fragment or userinfo (http on loopback
-    only).
-    """
+    """Whether *value* is an https URI without fragment or userinfo (http on loopback only)."""
     if len(value) > _TARGET_LIMIT or not _URI.fullmatch(value):
         return False
     try:

@@ -60,8 +60,7 @@ class TrustedIssuer:
         )
 
     def identify(self, claims: Mapping[str, object], signing_input: bytes) -> object:
-        """The token's id: its id claim, or where this issuer sends none, the digest of what was
-        signed.
+        """The token's id: its id claim; where this issuer sends none, a digest of what was signed.
 
         Never the digest of the token string: that is malleable, for the signature can be written in
         more than one way.

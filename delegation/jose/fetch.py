@@ -54,8 +54,9 @@ class Fetcher:
         self._resolver = resolver
 
     def __call__(self, url: str, *, private_network: bool = False) -> dict[str, Any]:
-        """The JSON object at *url*; only on a *private_network* may its host have a loopback or
-        private address. Raises `Unavailable`, whatever went wrong.
+        """The JSON object at *url*. Raises `Unavailable`, whatever went wrong.
+
+        Only on a *private_network* may its host have a loopback or private address.
         """
         try:
             return read_object(self._get(url, private_network=private_network))

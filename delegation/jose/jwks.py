@@ -49,8 +49,7 @@ class _Known:
 
 
 class ForeignKeys:
-    """Finds the keys of trusted issuers and clients. Safe under threads: no lock is held across a
-    fetch.
+    """Finds the keys of trusted issuers and clients. Safe under threads: no fetch holds a lock.
 
     *cooldown* is shared by all workers, so that unknown key ids cannot be turned into a flood of
     requests to whoever publishes the keys. *clock* tells monotonic seconds.

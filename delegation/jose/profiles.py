@@ -103,9 +103,7 @@ class ForeignAccessToken:
         return self.trusted.algorithms
 
     def check_type(self, token: UnverifiedToken) -> None:
-        """RFC 8725 §3.11: a type of the entry; none or `JWT` only where the claims make up for
-        it.
-        """
+        """RFC 8725 §3.11: a type of the entry; none or `JWT` only where claims make up for it."""
         # What an issuer says of itself is an assertion to authenticate it (RFC 7523 §3).
         if _NOT_AN_ACCESS_TOKEN & token.claims.keys() or token.claims.get("sub") == self.issuer:
             raise TokenFault(Cause.TOKEN_TYPE, problem="claims")
@@ -269,8 +267,9 @@ class ClientAssertion:
             raise
 
     def read(self, token: UnverifiedToken) -> VerifiedAssertion:
-        """We are its sole audience, by our issuer identifier alone (rfc7523bis): another server
-        that passes our endpoint off as its own gets nothing that is good here.
+        """We are its sole audience, by our issuer identifier alone (rfc7523bis).
+
+        Another server that passes our endpoint off as its own gets nothing that is good here.
         """
         claims = token.claims
         if read.audience(claims) != (self.our_issuer,):
@@ -288,7 +287,5 @@ _DECOY = new_key().public
 
 
 def _media_type(value: str | None) -> str | None:
-    """A `typ` as it is compared: the case does not matter, and the prefix may be left out
-    (RFC 7515 §4.1.9).
-    """
+    """A `typ` as it is compared: in any case, with the prefix or without (RFC 7515 §4.1.9)."""
     return None if value is None else value.lower().removeprefix("application/")

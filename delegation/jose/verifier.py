@@ -27,9 +27,7 @@ Meaning = TypeVar("Meaning")
 
 
 class JwtVerifier:
-    """Verifies JWTs: ours with the keys of *keyring*, those of trusted issuers and clients
-    with *keys*.
-    """
+    """Verifies JWTs: ours with *keyring*, those of trusted issuers and clients with *keys*."""
 
     def __init__(self, *, keyring: Keyring, keys: ForeignKeys, clock: Clock) -> None:
         self._keyring = keyring

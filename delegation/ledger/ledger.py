@@ -41,9 +41,7 @@ class Description:
 
 
 class LockIncomplete(Unavailable):
-    """A lock does not stand everywhere yet: its event is written, and the *missing* partitions lack
-    it.
-    """
+    """A lock does not stand everywhere yet: the *missing* partitions lack it. Its event stands."""
 
     def __init__(self, missing: tuple[int, ...]) -> None:
         super().__init__("lock_incomplete")
@@ -51,9 +49,7 @@ class LockIncomplete(Unavailable):
 
 
 class RedisLedger:
-    """Remembers exchanges, and knows what has been stopped. Raises `Unavailable` when it is not
-    sure.
-    """
+    """Remembers exchanges, and what has been stopped. Raises `Unavailable` when not sure."""
 
     def __init__(self, store: Store, *, events: EventWriter, limits: Limits) -> None:
         self._store = store
@@ -62,9 +58,7 @@ class RedisLedger:
         self._limits = limits
 
     def new_id(self, root: Identity) -> str:
-        """An unguessable id for an exchange on behalf of *root*, which begins with its
-        partition.
-        """
+        """An unguessable id for an exchange on behalf of *root*. It begins with its partition."""
         return self._partitions.new_id(self._partitions.of(root))
 
     def record(self, delegation: Delegation, case: Case) -> None:
@@ -106,9 +100,7 @@ class RedisLedger:
         must_be_ok(status)
 
     def void(self, delegation: Delegation, case: Case) -> None:
-        """Kill the record of an exchange whose token could not be signed, with the event that says
-        so.
-        """
+        """Kill the record of an exchange whose token could not be signed, with an event."""
         partition = self._partitions.of(delegation.subject)
         keys = [
             partition.record(delegation.id),
@@ -136,9 +128,7 @@ class RedisLedger:
         return decision
 
     def describe(self, exchange: str) -> Description:
-        """What is known of an exchange by its id. Unknown, expired and stopped are all not
-        alive.
-        """
+        """What is known of an exchange. Unknown, expired and stopped are all not alive."""
         partition = self._partitions.of_exchange(exchange)
         if partition is None:
             return Description(alive=False)

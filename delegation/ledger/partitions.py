@@ -98,9 +98,7 @@ class Partitions:
         return self._of(owner, artefact)
 
     def of_exchange(self, exchange: str) -> Partition | None:
-        """Where the record of an exchange lives, read from its id; `None` if it is no id of
-        ours.
-        """
+        """Where the record of an exchange lives, by its id; `None` if that is none of ours."""
         found = _EXCHANGE.fullmatch(exchange)
         if found is None or int(found[1]) >= self.count:
             return None

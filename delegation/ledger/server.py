@@ -83,9 +83,7 @@ class Server:
         return list(entries)
 
     def evicts(self) -> bool:
-        """Whether a full server drops what it knows: locks, claims, records. Raises
-        `Unavailable`.
-        """
+        """Whether a full server drops what it knows. Raises `Unavailable`."""
         memory: Any = self._surely(lambda: self._redis.info("memory"))
         return bool(memory.get("maxmemory_policy") != "noeviction")
 

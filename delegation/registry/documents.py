@@ -1,6 +1,4 @@
-"""YAML text to plain values, with the line of each: one parse, and nothing that two readers of
-YAML could take for two different things.
-"""
+"""YAML text to plain values with their lines, and nothing that two readers take differently."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -38,9 +36,7 @@ _AMBIGUOUS = re.compile(
 
 
 class _Unreadable:
-    """Stands where a value could not be read; its problem has been reported, and no type fits
-    it.
-    """
+    """Stands where a value could not be read. Its problem is reported, and no type fits it."""
 
 
 _UNREADABLE = _Unreadable()
@@ -250,9 +246,7 @@ def _complaint(text: str) -> tuple[Code, str] | None:
 
 
 def _is_coordinate(event: yaml.Event) -> TypeGuard[yaml.ScalarEvent]:
-    """Whether this is the key `y` or `n`, which JWKs have: tools write it without quotes, and a key
-    can only be meant as text.
-    """
+    """Whether this is the key `y` or `n`, which JWKs have, and which tools write without quotes."""
     if not isinstance(event, yaml.ScalarEvent) or event.anchor is not None or event.tag is not None:
         return False
     return event.value in {"y", "n"}

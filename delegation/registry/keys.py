@@ -12,9 +12,7 @@ from delegation.registry.schema import ClientEntry, KeyEntry
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What all keys of a kind have in common: what they can be for, and how long their members
-    are.
-    """
+    """What all keys of a kind have in common: what they are for, and how long members are."""
 
     algorithms: tuple[str, ...]
     lengths: Mapping[str, range]

@@ -1,6 +1,4 @@
-"""What can be wrong with the files of a registry: each problem with its place and how to mend
-it.
-"""
+"""What can be wrong with the files of a registry: each problem, its place, and its remedy."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,9 +46,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing that is wrong. *file* is relative to the registry's directory; *line* counts from
-    one.
-    """
+    """One thing that is wrong. *file* is relative to the registry; *line* counts from one."""
 
     file: str
     line: int

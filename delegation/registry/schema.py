@@ -34,9 +34,7 @@ from delegation.registry.forms import (
 
 
 def _tidy(schema: dict[str, Any]) -> None:
-    """What editors show: no made-up titles, no empty defaults, which may not be written; and no
-    keys but those described.
-    """
+    """What editors show: no made-up titles, no empty defaults, no keys but those described."""
     schema["description"] = " ".join(schema["description"].split())
     for described in schema["properties"].values():
         described.pop("title", None)
@@ -211,9 +209,7 @@ class SubjectsEntry(BaseModel):
 
 
 class GrantEntry(Entry):
-    """A grant: this client may act for these subjects, through these agents, at this resource, with
-    these scopes.
-    """
+    """This client may act for these subjects, through these agents, here, with these scopes."""
 
     id: GrantId = Field(description="Its name in events and locks. Never use one again.")
     client: ClientId = Field(description="The client that may act: its id.")
@@ -274,9 +270,7 @@ SECTIONS: Mapping[str, type[Entry]] = MappingProxyType(
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of one file (draft 2020-12), for editors. It cannot say all that `load`
-    checks.
-    """
+    """The JSON Schema of one file (draft 2020-12). It cannot say all that `load` checks."""
     described = File.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
 

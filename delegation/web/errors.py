@@ -50,9 +50,7 @@ class TooManyFailures(OAuth2Error):
 
 
 class Boundary:
-    """Turns every exception into an answer. Nothing that the client sent gets into it, or into the
-    log.
-    """
+    """Turns every exception into an answer. Nothing that was sent gets into it, or the log."""
 
     def __init__(self, seconds: Seconds) -> None:
         self._outages = SampledLog(seconds, level=logging.WARNING)

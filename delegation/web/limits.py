@@ -55,9 +55,7 @@ class Brake:
 
 
 class SampledLog:
-    """Writes at most *lines* a minute; the first line of the next minute says how many were left
-    out.
-    """
+    """Writes at most *lines* a minute; the next minute's first line counts what was left out."""
 
     def __init__(self, seconds: Seconds, *, level: int, lines: int = 30) -> None:
         self._log = structlog.get_logger(__name__)

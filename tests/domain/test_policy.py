@@ -141,7 +141,7 @@ def test_nothing_outlives_what_it_came_from(world: World) -> None:
     assert delegation.issued_at.microsecond == delegation.expires_at.microsecond == 0
 
 
-@pytest.mark.standard("8707-2-3", "8707-2-6", "8693-4.3-1")
+@pytest.mark.standard("8707-2-3", "8707-2-6", "8693-4.3-1", "9068-3-1", "9700-2.3")
 @given(world=worlds())
 def test_the_token_is_for_one_registered_resource(world: World) -> None:
     """Audience: one registered identifier that admits the client; never ourselves or the client."""

@@ -46,7 +46,7 @@ def read(value):
 
 
 @pytest.mark.standard(
-    "9068-2.1-1", "9068-2.2-1", "8707-2-3", "8693-4.3-1", "8693-4.2-1", "9068-5-2"
+    "9068-2.1-1", "9068-2.2-1", "8707-2-3", "8693-4.3-1", "8693-4.2-1", "9068-5-2", "8693-6-1"
 )
 def test_a_token_says_what_was_decided():
     """Every claim of an issued token follows from the delegation, and there are no others."""
