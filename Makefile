@@ -36,7 +36,7 @@ lint: $(READY)  ## Style, spelling, docstrings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/interrogate --quiet delegation tests
+	$(BIN)/interrogate delegation tests
 
 types: $(READY)  ## Types, strictly
 	$(BIN)/mypy

@@ -14,13 +14,16 @@ from typing import Any
 
 import redis
 
-from delegation.dev.world import CALENDAR_API, CALENDAR_MCP, World, running_world
-from delegation.jose.keyring import SigningKey
+from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
+from delegation.dev.world import World, running_world
+from delegation.jose.keyring import SigningKey, Status, new_key
 from delegation.registry.secrets import digest, new_secret
-from tests.signing import SigningParty
+from tests.signing import SigningClient, SigningParty
 
 ONCE_API = "https://once.example/api"
 LENIENT_API = "https://lenient.example/api"
+SIGNED_API = "https://signed.example/api"
+"""Admits *signing-mcp* alone."""
 
 IDLE = "idle-mcp"
 """A client that may not exchange."""
@@ -28,7 +31,9 @@ PUBLIC = "public-mcp"
 """A client without a secret."""
 ODD = "odd+mcp:50%"
 """A client whose id must be encoded before it goes into a header (RFC 6749 §2.3.1)."""
-
+SIGNING = "signing-mcp"
+"""A client with a key and without a secret."""
+SIGNING_MCP = f"https://{SIGNING}.example/mcp"
 
 FAILING = ("down", "missing", "moved", "nonsense")
 """Issuers whose keys cannot be had."""
@@ -68,6 +73,21 @@ class Login(SigningParty):
         now = int(time.time())
         fresh = {"iat": now - 1, "exp": now + 3600, "jti": token_urlsafe(16)}
         return super().claims(**(dict(self._usual) | fresh | changes))
+
+
+class Signer(SigningClient):
+    """A client that signs assertions with *key* for the service at *audience*, now."""
+
+    def __init__(self, id_: str, *, audience: str, key: SigningKey) -> None:
+        super().__init__(id_)
+        self._audience = audience
+        self.key = key
+
+    def assertion(self, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """A sound one but for the changes: good for a minute from now, with an id of its own."""
+        now = int(time.time())
+        fresh = {"aud": self._audience, "iat": now, "exp": now + 60, "jti": token_urlsafe(16)}
+        return super().assertion(header=header, **(fresh | claims))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +172,7 @@ class TestWorld:
     """The development world, with further issuers, clients, resources and grants.
 
     *partner* is a second trusted issuer; it publishes its key under the name of the first one's.
+    *signer* is the client *signing-mcp*.
     """
 
     __test__ = False
@@ -161,6 +182,7 @@ class TestWorld:
     books: Books
     login: Login
     partner: Login
+    signer: Signer
     secrets: Mapping[str, str] = field(repr=False)
 
     @property
@@ -174,11 +196,12 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
     """Start it all in *directory*, which must be empty, and stop it again."""
     directory.chmod(0o700)
     own = {client: new_secret() for client in (IDLE, ODD)}
+    key = new_key(status=Status.ACTIVE)
     settings = {"DELEGATION_REFUSALS_PER_MINUTE": "1000000"} | overrides
     with (
         key_server() as keys,
         running_world(
-            directory, workers=workers, entries=_entries(keys.url, own), **settings
+            directory, workers=workers, entries=_entries(keys.url, own, key), **settings
         ) as world,
         redis.Redis.from_url(world.settings.redis_url) as store,
     ):
@@ -201,12 +224,13 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
             books=Books(store),
             login=login,
             partner=partner,
+            signer=Signer(SIGNING, audience=world.url, key=key),
             secrets={**world.secrets, **own},
         )
 
 
-def _entries(url: str, secrets: Mapping[str, str]) -> dict[str, Any]:
-    """What the registry says besides the story."""
+def _entries(url: str, secrets: Mapping[str, str], key: SigningKey) -> dict[str, Any]:
+    """What the registry says besides the story; *key* is that of *signing-mcp*."""
     return {
         "issuers": [
             _issuer(url, "partner") | {"claims": {"tenant": "tid"}},
@@ -218,13 +242,19 @@ def _entries(url: str, secrets: Mapping[str, str]) -> dict[str, Any]:
             _client(IDLE, exchange=False) | {"secrets": [digest(secrets[IDLE])]},
             _client(PUBLIC),
             _client(ODD) | {"audience": "urn:odd", "secrets": [digest(secrets[ODD])]},
+            _client(SIGNING) | {"keys": [key.published()]},
         ],
-        "resources": [_resource(ONCE_API), _resource(LENIENT_API)],
+        "resources": [
+            _resource(ONCE_API),
+            _resource(LENIENT_API),
+            _resource(SIGNED_API, client=SIGNING),
+        ],
         "grants": [
             _grant("partners", CALENDAR_API)
             | {"subjects": [{"issuer": "partner", "claims": {"tenant": ["north"]}}]},
             _grant("once", ONCE_API) | {"single_use": True},
             _grant("lenient", LENIENT_API) | {"downscope": True},
+            _grant("signed", SIGNED_API) | {"client": SIGNING},
         ],
     }
 
@@ -243,11 +273,11 @@ def _client(id: str, *, exchange: bool = True) -> dict[str, Any]:  # noqa: A002
     return {"id": id, "audience": f"https://{id}.example/mcp", "exchange": exchange}
 
 
-def _resource(identifier: str) -> dict[str, Any]:
+def _resource(identifier: str, client: str = "calendar-mcp") -> dict[str, Any]:
     return {
         "identifier": identifier,
         "scopes": ["events.read", "events.write"],
-        "clients": {"calendar-mcp": ["events.read", "events.write"]},
+        "clients": {client: ["events.read", "events.write"]},
     }
 
 

@@ -135,6 +135,7 @@ def allow(
     resource: Resource,
     issued_at: datetime,
 ) -> Allowance:
+    """What *grant* would give to *actor* at *resource* of what is *requested* for *subject*."""
     obtainable = grant.ceiling & resource.clients[grant.client] & resource.scopes
     expires_at, expiry_limit = _expiry(subject, grant, issued_at)
     return Allowance(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
-from delegation.dev.world import CALENDAR_API
+from delegation.dev.cast import CALENDAR_API
 from tests.attacks.endpoint import Answer, Endpoint
 from tests.world import Login, TestWorld
 

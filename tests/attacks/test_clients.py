@@ -4,10 +4,12 @@ import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from delegation.jose.keyring import new_key
 from delegation.registry.secrets import new_secret
 from tests.attacks.attack import (
     BRAKE,
@@ -20,7 +22,18 @@ from tests.attacks.attack import (
     must_be_proper,
 )
 from tests.attacks.endpoint import Answer, basic, encoded
-from tests.world import IDLE, ODD, PUBLIC, TestWorld, a_test_world
+from tests.signing import ABSENT
+from tests.world import (
+    IDLE,
+    ODD,
+    PUBLIC,
+    SIGNED_API,
+    SIGNING,
+    SIGNING_MCP,
+    Signer,
+    TestWorld,
+    a_test_world,
+)
 
 CHALLENGE = 'Basic realm="delegation"'
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -215,16 +228,96 @@ def test_a_client_that_may_not_exchange(attack: Attack, own: TestWorld) -> None:
     attack.as_client(IDLE, own.secrets[IDLE]).exchange(NOT_ENABLED, subject_token=token)
 
 
+def _asserting(attack: Attack, own: TestWorld, assertion: str) -> Answer:
+    """An exchange by *signing-mcp*, which authenticates by *assertion*."""
+    return attack.endpoint.exchange(
+        headers={"Authorization": None},
+        also=[("client_assertion", assertion), ("client_assertion_type", JWT_BEARER)],
+        subject_token=own.login.token(aud=SIGNING_MCP),
+        resource=SIGNED_API,
+    )
+
+
 @pytest.mark.attack(23)
-@pytest.mark.standard("7523-1")
-def test_an_assertion(attack: Attack, service: Service) -> None:
-    """A mechanism that is not offered authenticates nobody."""
+@pytest.mark.standard("7523-1", "7523-4")
+def test_an_assertion_without_a_key(attack: Attack, service: Service) -> None:
+    """Who has registered no key authenticates by no assertion, though a trusted issuer signed."""
     token = service.login.token(iss=service.client, sub=service.client, aud=service.url)
 
     attack.fails(
         CLIENT,
         lambda: _without(attack, client_assertion=token, client_assertion_type=JWT_BEARER),
     )
+
+
+@pytest.mark.attack(14)
+@pytest.mark.standard("7523bis-1", "7523-5", "BCPupd-1")
+@pytest.mark.parametrize(
+    "audience",
+    ["{url}/token", "{url}/", "https://other.example", "{url} https://other.example"],
+)
+def test_an_assertion_for_others(attack: Attack, own: TestWorld, audience: str) -> None:
+    """We are its sole audience, by our issuer identifier alone: not by our endpoint's address."""
+    values = audience.format(url=own.world.url).split()
+    assertion = own.signer.assertion(aud=values if len(values) > 1 else values[0])
+
+    answer = attack.fails(CLIENT, lambda: _asserting(attack, own, assertion))
+
+    _must_be_challenged(answer)
+
+
+@pytest.mark.attack(14)
+@pytest.mark.standard("7523-2", "7523bis-3")
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ({}, {"aud": ABSENT}),
+        ({}, {"iss": "calendar-mcp", "sub": "calendar-mcp"}),
+        ({}, {"sub": "calendar-mcp"}),
+        ({}, {"exp": 4102444800}),
+        ({}, {"exp": 1}),
+        ({}, {"jti": ABSENT}),
+        ({"typ": "at+jwt"}, {}),
+        ({"alg": "HS256"}, {}),
+        ({"kid": "another"}, {}),
+    ],
+    ids=lambda changes: " ".join(f"{name}={value}" for name, value in changes.items()) or "-",
+)
+def test_a_wrong_assertion(
+    attack: Attack, own: TestWorld, header: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    """Sound in all but one thing, it authenticates nobody."""
+    assertion = own.signer.assertion(header=header, **claims)
+
+    attack.fails(CLIENT, lambda: _asserting(attack, own, assertion))
+
+
+@pytest.mark.attack(14)
+@pytest.mark.standard("7523-4")
+def test_an_assertion_that_brings_its_own_key(attack: Attack, own: TestWorld) -> None:
+    """Whoever signs in another's name is not helped by a key in the header (CVE-2026-27962)."""
+    forger = Signer(SIGNING, audience=own.world.url, key=new_key())
+
+    for header in ({}, {"kid": own.signer.kid}, {"jwk": forger.key.published()}):
+        assertion = forger.assertion(header=header)
+        attack.fails(CLIENT, lambda a=assertion: _asserting(attack, own, a))
+
+
+@pytest.mark.attack(14)
+@pytest.mark.standard("7523-1", "7523-3", "STK-14", "STK-15")
+def test_a_replayed_assertion(attack: Attack, own: TestWorld) -> None:
+    """Of twenty at once, over all workers, one gets in; and none later."""
+    assertion = own.signer.assertion()
+
+    def use(_: int) -> Answer:
+        return _asserting(Attack(attack.service), own, assertion)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(use, range(20)))
+
+    assert sorted(answer.status for answer in answers) == [200] + [CLIENT.status] * 19
+    attack.fails(CLIENT, lambda: _asserting(attack, own, assertion))
+    assert _asserting(attack, own, own.signer.assertion()).status == 200
 
 
 @pytest.mark.attack(23)

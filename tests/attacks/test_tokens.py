@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from delegation.dev.world import CALENDAR_API, NOTES_MCP
+from delegation.dev.cast import CALENDAR_API, NOTES_MCP
 from delegation.jose.keyring import Status, new_key
 from tests.attacks.attack import MALFORMED, SUBJECT_TOKEN, TOO_LARGE, Attack, Service
 from tests.attacks.endpoint import ACCESS_TOKEN, JWT
