@@ -161,6 +161,13 @@ def _redis_url(text: str) -> str:
         raise ValueError("must name a host: redis://host:6379/0")
     if url.fragment or not {name for name, _ in options} <= _REDIS_OPTIONS:
         raise ValueError(f"may have no options but {', '.join(sorted(_REDIS_OPTIONS))}")
+    # The library would say so with a traceback, and only once it connects.
+    if url.scheme != "rediss" and any(name.startswith("ssl_") for name, _ in options):
+        raise ValueError("may have ssl options only with rediss://")
+    if not all(
+        re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) for name, value in options if name == "db"
+    ):
+        raise ValueError("must have a whole number as db")
     return text
 
 

@@ -107,6 +107,8 @@ WRONG = {
         "sts.example.com",
     ],
     "REDIS_URL": [
+        "redis://localhost?ssl_ca_certs=/etc/ca.pem",
+        "redis://localhost?db=first",
         "localhost:6379",
         "http://localhost:6379",
         "redis://",

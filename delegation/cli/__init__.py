@@ -1,5 +1,29 @@
 """`delegation ...`: a function per command, none with any logic of its own."""
 
-from delegation.cli.commands import main
+import sys
 
-__all__ = ["main"]
+try:
+    import click
+
+    from delegation.cli.evidence import audit
+    from delegation.cli.exchange import exchange
+    from delegation.cli.registry import registry
+    from delegation.cli.running import check, demo, dev, serve
+    from delegation.cli.setup import clients, init, keys, ledger
+except ModuleNotFoundError as missing:
+    # The light half, which a client installs, brings the command but not what it stands on.
+    sys.exit(f"{missing.name} is not installed: pip install 'mcp-delegation[server]'.")
+
+
+@click.group("delegation", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mcp-delegation", prog_name="delegation")
+def main() -> None:
+    """Let AI agents act for people, without token passthrough.
+
+    To see it work: delegation demo. To try things out: delegation dev. To set it up: delegation
+    init, and then delegation check, which says what is missing.
+    """
+
+
+for command in (audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve):
+    main.add_command(command)

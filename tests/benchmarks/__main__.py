@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from delegation.audit.drain import Drain
+from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.story import TOKEN_EXCHANGE
-from delegation.dev.world import CALENDAR_API, CALENDAR_MCP, World, running_world
+from delegation.dev.world import World, running_world
 from delegation.domain.tokens import TokenType
 from delegation.ledger.evidence import Evidence
 
@@ -91,9 +92,9 @@ def _report(
 
 def _round(world: World) -> Round:
     curve = _curve()
-    before = _cpu(world.pid)
+    before = _cpu(world.process.pid)
     load = _drive(world, PER_ROUND)
-    cpu = _cpu(world.pid) - before
+    cpu = _cpu(world.process.pid) - before
     return Round(
         cpu=cpu / PER_ROUND * 1e6,
         curve=min(curve, _curve()) * 1e6,

@@ -8,9 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from delegation import wiring
-from delegation.dev import world as development
+from delegation.dev import service as development
 from delegation.dev.api import sample_api
-from delegation.dev.world import CALENDAR_API, DidNotStart, running_world
+from delegation.dev.cast import CALENDAR_API
+from delegation.dev.service import DidNotStart
+from delegation.dev.world import running_world
 from delegation.jose.keyring import Keyring, Status, new_key
 from delegation.jose.signer import JwtSigner
 from tests.attacks.endpoint import Endpoint

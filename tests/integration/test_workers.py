@@ -34,7 +34,7 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestWorld]:
 
 
 def _workers(world: TestWorld) -> list[int]:
-    pid = world.world.pid
+    pid = world.world.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [int(child) for child in children.split()]
 

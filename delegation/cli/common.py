@@ -1,0 +1,44 @@
+"""What several commands need: the settings, the store, and how to end when something is wrong."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+from delegation import preflight
+from delegation.cli.terminal import printable_lines
+from delegation.domain.errors import Unavailable
+from delegation.ledger.store import Store
+from delegation.settings import Settings, SettingsInvalid
+
+
+def give_up(message: str) -> NoReturn:
+    """End with exit status 1, and say why on standard error. The line breaks must be ours."""
+    click.echo(printable_lines(message), err=True)
+    sys.exit(1)
+
+
+def because(error: OSError) -> str:
+    """What the system says about a file, without its number."""
+    return f"{error.filename}: {error.strerror}"
+
+
+def settings() -> Settings:
+    """The settings in the environment; without them the command ends, saying what is wrong."""
+    try:
+        return Settings.from_environment(os.environ)
+    except SettingsInvalid as invalid:
+        give_up(str(invalid))
+
+
+@contextmanager
+def connected() -> Iterator[Store]:
+    """The store of the settings; where it cannot be used, the command ends, saying what to do."""
+    try:
+        with preflight.store(settings()) as store:
+            yield store
+    except Unavailable as error:
+        give_up(f"ledger: {preflight.remedy(error.problem)}")

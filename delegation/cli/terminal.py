@@ -1,0 +1,18 @@
+"""What came from outside, as a terminal may show it."""
+
+
+def printable(text: str) -> str:
+    """*text* with every character escaped that a terminal would act upon instead of showing it.
+
+    Control characters, line breaks and the marks that change the direction of writing are all not
+    printable, by Unicode's own account.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The same for *text* whose line breaks are ours."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -1,0 +1,201 @@
+"""Every problem of a configuration at once, each with what to do about it."""
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from delegation import wiring
+from delegation.jose.keyring import Keyring
+from delegation.ledger.store import Store
+from delegation.registry.loader import load
+from delegation.registry.problems import RegistryInvalid
+from delegation.settings import Settings, SettingsInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one *part*, and what to do. *passes* is true of what may mend itself."""
+
+    part: str
+    message: str
+    passes: bool = False
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.part}: {self.message}"
+
+
+class KeysUnusable(Exception):
+    """There are no signing keys to be had; the message says what to do."""
+
+
+def problems(environ: Mapping[str, str]) -> list[Problem]:
+    """All that keeps a service with these settings from serving; nothing is changed.
+
+    A setting that is wrong hides nothing: every part is looked at whose own settings are right.
+    """
+    try:
+        settings, wrong = Settings.from_environment(environ), frozenset[str]()
+    except SettingsInvalid as invalid:
+        found = [Problem("settings", str(problem)) for problem in invalid.problems]
+        wrong = frozenset(problem.variable for problem in invalid.problems)
+        settings = _without(wrong, environ)
+    else:
+        found = []
+    for check, needed in _CHECKS.items():
+        if not needed & wrong:
+            found += check(settings)
+    return found
+
+
+def listening(bind: str) -> Iterator[Problem]:
+    """Why *bind*, a setting, could not be listened at; nothing where it could."""
+    if bind.startswith("unix:"):
+        directory = Path(bind.removeprefix("unix:")).parent
+        if not os.access(directory, os.W_OK | os.X_OK):
+            yield Problem(
+                "bind",
+                f"{directory} is no directory that can be written to: make it, "
+                "or set DELEGATION_BIND to another address",
+            )
+        return
+    host, _, port = bind.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            in_use = error.errno == errno.EADDRINUSE
+            remedy = "stop what listens there, or set" if in_use else "set"
+            yield Problem(
+                "bind",
+                f"{bind} cannot be had ({error.strerror}): "
+                f"{remedy} DELEGATION_BIND to another address",
+            )
+
+
+def keyring(path: Path) -> Keyring:
+    """The keys at *path*. Raises `KeysUnusable`."""
+    make = f"`delegation keys new {path}`"
+    try:
+        return Keyring.load(path)
+    except FileNotFoundError:
+        raise KeysUnusable(f"{path} is not there: make it with {make}") from None
+    except OSError as error:
+        raise KeysUnusable(
+            f"{path} cannot be read ({error.strerror}): name a file that this user may read"
+        ) from error
+    except ValueError as error:
+        message = str(error)
+        # The parser's own complaint, about JSON or UTF-8, names no remedy.
+        if type(error.__cause__) is not ValueError:
+            message = f"{path}: this is no JSON: make another file with {make}"
+        raise KeysUnusable(message) from error
+
+
+@contextmanager
+def store(settings: Settings) -> Iterator[Store]:
+    """The store that the settings name, closed afterwards."""
+    opened = wiring.connect(settings)
+    try:
+        yield opened
+    finally:
+        opened.server.close()
+
+
+def remedy(problem: str) -> str:
+    """What a problem of the ledger means, and what to do about it."""
+    return _REMEDIES.get(problem, f"the store answers {problem}, which should not be: report it")
+
+
+_STAND_INS = {
+    "DELEGATION_ISSUER": "https://stand-in.invalid",
+    "DELEGATION_REDIS_URL": "redis://stand-in.invalid",
+    "DELEGATION_REGISTRY": "stand-in",
+    "DELEGATION_SIGNING_KEYS": "stand-in",
+}
+
+
+def _without(wrong: frozenset[str], environ: Mapping[str, str]) -> Settings:
+    """The settings, with stand-ins for those that are *wrong*: for looking at the others."""
+    sound = {name: text for name, text in environ.items() if name not in wrong}
+    if "DELEGATION_REDIS_URL_FILE" in wrong:
+        wrong |= {"DELEGATION_REDIS_URL"}
+    stand_ins = {name: text for name, text in _STAND_INS.items() if name in wrong}
+    return Settings.from_environment(stand_ins | sound)
+
+
+def _registry(settings: Settings) -> Iterator[Problem]:
+    try:
+        registry = load(settings.registry, issuer=settings.issuer)
+    except RegistryInvalid as invalid:
+        for problem in invalid.problems:
+            yield Problem("registry", str(problem))
+        return
+    if not registry.grants:
+        yield Problem(
+            "registry",
+            f"{settings.registry} holds no grant, so every exchange will be refused: "
+            "start from `delegation init`, or check DELEGATION_REGISTRY",
+            passes=True,
+        )
+
+
+def _keys(settings: Settings) -> Iterator[Problem]:
+    try:
+        keyring(settings.signing_keys)
+    except KeysUnusable as error:
+        yield Problem("keys", str(error))
+
+
+_REMEDIES = {
+    "no_layout": "the store is not laid out: run `delegation ledger init`",
+    "other_layout_version": (
+        "the store was laid out by another version of the service: run that version"
+    ),
+    "other_number_of_partitions": (
+        "the store has another number of partitions: set DELEGATION_PARTITIONS to it"
+    ),
+    "layout_not_ready": "the store is being restored: wait until that is done",
+    "stale": "the store is behind what was seen of it: wait for, or go back to, its primary",
+    "ledger_unreachable": "the store does not answer: check DELEGATION_REDIS_URL, and that it runs",
+    "ledger_unwell": (
+        "the store answers with an error, for it is loading, full, read-only or locked: "
+        "check the store itself, and the password in DELEGATION_REDIS_URL"
+    ),
+    "ledger_evicts": "the store may drop locks when it is full: set maxmemory-policy noeviction",
+    "too_many_undrained_events": "the store is full of events: run `delegation audit drain`",
+    "clocks_differ": "this clock and the store's differ by more than two seconds: synchronise them",
+}
+
+_PASSING = frozenset(
+    {"ledger_unreachable", "ledger_unwell", "layout_not_ready", "too_many_undrained_events"}
+)
+
+
+def _ledger(settings: Settings) -> Iterator[Problem]:
+    with store(settings) as opened:
+        found = wiring.make_ledger(opened, settings).problems()
+    for name in found:
+        yield Problem("ledger", remedy(name), passes=name in _PASSING)
+
+
+_CHECKS: Mapping[Callable[[Settings], Iterator[Problem]], frozenset[str]] = {
+    _registry: frozenset({"DELEGATION_REGISTRY"}),
+    _keys: frozenset({"DELEGATION_SIGNING_KEYS"}),
+    _ledger: frozenset(
+        {
+            "DELEGATION_REDIS_URL",
+            "DELEGATION_REDIS_URL_FILE",
+            "DELEGATION_PARTITIONS",
+            "DELEGATION_REDIS_TIMEOUT",
+            "DELEGATION_MAX_UNDRAINED_EVENTS",
+        }
+    ),
+}
+"""What is looked at, and the settings that must be right for it."""
