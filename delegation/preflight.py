@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from delegation import wiring
 from delegation.jose.keyring import Keyring
+from delegation.jose.keys import ALGORITHMS
 from delegation.ledger.store import Store
 from delegation.registry.loader import load
 from delegation.registry.problems import RegistryInvalid
 from delegation.settings import Settings, SettingsInvalid
+from delegation.web.metadata import metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +190,26 @@ def _ledger(settings: Settings) -> Iterator[Problem]:
         yield Problem("ledger", remedy(name), passes=name in _PASSING)
 
 
+def _metadata(settings: Settings) -> Iterator[Problem]:
+    """What clients would find, judged by a reader that is not ours (RFC 8414 §2)."""
+    scopes: frozenset[str] = frozenset()  # what there is of them is the registry's matter
+    document = metadata(settings.issuer, assertion_algorithms=frozenset(ALGORITHMS), scopes=scopes)
+    if urlsplit(settings.issuer).scheme == "http":  # on loopback, which no client of others allows
+        document |= {name: _as_https(value) for name, value in document.items()}
+    try:
+        AuthorizationServerMetadata(document).validate()
+    except ValueError as error:
+        yield Problem("metadata", f"clients would not accept it: {error}. Change DELEGATION_ISSUER")
+
+
+def _as_https(value: object) -> object:
+    return value.replace("http:", "https:", 1) if isinstance(value, str) else value
+
+
 _CHECKS: Mapping[Callable[[Settings], Iterator[Problem]], frozenset[str]] = {
     _registry: frozenset({"DELEGATION_REGISTRY"}),
     _keys: frozenset({"DELEGATION_SIGNING_KEYS"}),
+    _metadata: frozenset({"DELEGATION_ISSUER"}),
     _ledger: frozenset(
         {
             "DELEGATION_REDIS_URL",

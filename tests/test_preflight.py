@@ -1,10 +1,13 @@
 """Every problem at once, and a remedy for each that there can be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from delegation import preflight
 from delegation.preflight import listening, problems, remedy
+from delegation.settings import Settings
 from tests.cli.conftest import _sound, _unlaid  # noqa: F401, fixtures
 from tests.valkey import _raw, _valkey, _valkey_process  # noqa: F401, fixtures
 
@@ -62,3 +65,20 @@ def test_a_problem_that_nobody_knows() -> None:
 def test_where_it_could_listen(bind: str, tmp_path: Path) -> None:
     """Addresses of either family, names, and sockets."""
     assert list(listening(bind.replace("PATH", str(tmp_path)))) == []
+
+
+def test_metadata_that_clients_would_not_accept(sound: dict[str, str]) -> None:
+    """The document is judged by a reader that is not ours."""
+    settings = Settings.from_environment(sound)
+
+    (problem,) = preflight._metadata(replace(settings, issuer="https://sts.example?tenant=1"))  # noqa: SLF001
+
+    assert str(problem) == (
+        'metadata: clients would not accept it: "issuer" has a query component. '
+        "Change DELEGATION_ISSUER"
+    )
+
+
+def test_metadata_of_a_loopback_issuer(sound: dict[str, str]) -> None:
+    """Development has no TLS, and its metadata is sound but for that."""
+    assert problems(sound | {"DELEGATION_ISSUER": "http://127.0.0.1:8080"}) == []

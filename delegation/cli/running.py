@@ -15,7 +15,7 @@ from delegation.cli.terminal import printable_lines
 from delegation.preflight import Problem, listening, problems
 from delegation.settings import Settings
 
-_PARTS = "settings, registry, keys and store"
+_PARTS = "settings, registry, keys, metadata and store"
 
 _MISSING = "{} is not installed: pip install 'mcp-delegation[dev]'."
 

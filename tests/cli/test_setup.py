@@ -87,7 +87,7 @@ def test_from_nothing(unlaid: dict[str, str]) -> None:
     assert (laid_out.status, laid_out.out) == (0, "The store is laid out.\n")
     assert (checked.status, checked.out, checked.err) == (
         0,
-        "Nothing is wrong with settings, registry, keys and store.\n",
+        "Nothing is wrong with settings, registry, keys, metadata and store.\n",
         "",
     )
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from delegation.cli import main as delegation
 from delegation.registry.forms import Form
 from delegation.registry.schema import SECTIONS
 from delegation.settings import (
@@ -53,8 +55,26 @@ def registry() -> str:
     return "\n".join(_model(model, f"`{section}`") for section, model in SECTIONS.items())
 
 
+def commands() -> str:
+    """Every command, as its own `--help` describes it."""
+    return "\n".join(_helps(delegation, click.Context(delegation, info_name="delegation")))
+
+
+def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
+    context.max_content_width = 88
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name, below in sorted(command.commands.items()):
+            yield from _helps(below, click.Context(below, info_name=name, parent=context))
+
+
 PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
-    {"settings": settings, "client_settings": client_settings, "registry": registry}
+    {
+        "settings": settings,
+        "client_settings": client_settings,
+        "registry": registry,
+        "commands": commands,
+    }
 )
 
 

@@ -36,7 +36,8 @@ def _stopped(world: TestWorld, later: ExitStack) -> Iterator[None]:
     with suppress(redis.ConnectionError):
         world.books.store.shutdown(nosave=True)
     yield
-    later.enter_context(valkey(world.world.directory))
+    socket = Path(world.world.settings.redis_url.removeprefix("unix://"))
+    later.enter_context(valkey(socket.parent))
 
 
 @contextmanager
