@@ -74,7 +74,7 @@ def test_metadata_that_clients_would_not_accept(sound: dict[str, str]) -> None:
     (problem,) = preflight._metadata(replace(settings, issuer="https://sts.example?tenant=1"))  # noqa: SLF001
 
     assert str(problem) == (
-        'metadata: clients would not accept it: "issuer" has a query component. '
+        'metadata: clients would not accept it: "issuer" has no query or fragment. '
         "Change DELEGATION_ISSUER"
     )
 

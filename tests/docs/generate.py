@@ -61,7 +61,7 @@ def commands() -> str:
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
-    context.max_content_width = 88
+    context.terminal_width = context.max_content_width = 88
     yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
         for name, below in sorted(command.commands.items()):
