@@ -57,7 +57,12 @@ def registry() -> str:
 
 def commands() -> str:
     """Every command, as its own `--help` describes it."""
-    return "\n".join(_helps(delegation, click.Context(delegation, info_name="delegation")))
+    return "\n".join(_helps(delegation, _context()))
+
+
+def _context() -> click.Context:
+    """As if it were called: with the settings that it is called with."""
+    return click.Context(delegation, info_name="delegation", **delegation.context_settings)
 
 
 def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
