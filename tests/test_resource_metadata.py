@@ -24,6 +24,9 @@ SOUND: dict[str, Any] = {
     "scopes_supported": ["events.read", "events.write"],
 }
 
+pytestmark = pytest.mark.standard("9728-1")
+"""We consume resource metadata when a resource is configured, and never on a request."""
+
 
 def _publishing(document: Mapping[str, Any]) -> Any:
     def fetch(url: str, *, private_network: bool) -> Mapping[str, Any]:
