@@ -2,10 +2,16 @@
 
 import os
 
-import delegation.wiring  # noqa: F401, workers share the code; they share nothing that is alive
+from delegation.lastgood import shared
 from delegation.settings import Settings
+from delegation.wiring import REGISTRY, SIGNING_KEYS
 
 _settings = Settings.from_environment(os.environ)
+
+# Workers share the code, which is imported by now, and what they last found good: it is filled by
+# the first of them. They share nothing that is alive.
+for _name in (REGISTRY, SIGNING_KEYS):
+    shared(_name)
 
 bind = _settings.bind
 workers = _settings.workers
@@ -18,6 +24,10 @@ control_socket_disable = True
 # A worker that is silent for so long is dead: the longest wait is for an issuer's keys.
 timeout = 30
 graceful_timeout = 30
+
+# Not all of them at the same moment.
+max_requests = _settings.max_requests
+max_requests_jitter = max_requests // 10
 
 # Nothing that a client sends is worth a longer line, and nothing of it is written to a log.
 limit_request_line = 4094

@@ -65,6 +65,7 @@ class Settings:
     partitions: int
     bind: str
     workers: int
+    max_requests: int
     redis_timeout: float
     max_undrained_events: int
     refusals_per_minute: int
@@ -236,6 +237,13 @@ SETTINGS = (
         default="127.0.0.1:8080",
     ),
     Setting(name="WORKERS", meaning="how many processes", read=_between(1, 64), default="2"),
+    Setting(
+        name="MAX_REQUESTS",
+        meaning="requests, and up to a tenth more, after which a process is replaced by a new one; "
+        "0: never",
+        read=_between(0, 1_000_000_000),
+        default="1000000",
+    ),
     Setting(
         name="REDIS_TIMEOUT",
         meaning="seconds to wait for the ledger at each of two attempts",

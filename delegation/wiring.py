@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,21 +13,26 @@ from delegation.audit.events import Events
 from delegation.domain.errors import Unavailable
 from delegation.domain.exchange import Exchange
 from delegation.jose.jwks import ForeignKeys
-from delegation.jose.keyring import Keyring
+from delegation.jose.keyring import Keyring, read_private
 from delegation.jose.keys import ALGORITHMS
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
+from delegation.lastgood import LastGood
 from delegation.ledger.cooldown import SharedCooldown
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.partitions import Partitions
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
-from delegation.registry.loader import load
+from delegation.registry.loader import Snapshot, parse, snapshot
 from delegation.settings import Settings
 from delegation.watch import Watched, sight
 from delegation.web.app import create_app
 from delegation.web.service import Service
+
+REGISTRY = "registry"
+
+SIGNING_KEYS = "signing_keys"
 
 _REFETCH_COOLDOWN = 60
 """Seconds between two unasked-for fetches of an issuer's keys (RFC 8725 §3.10)."""
@@ -43,19 +48,23 @@ class _Issuing:
     published: Mapping[str, object]
 
 
-def application(settings: Settings) -> Flask:
+def application(settings: Settings, *, last_good: Callable[[str], LastGood] | None = None) -> Flask:
     """The service, ready to serve; it reads registry and keys anew when they change.
 
-    Raises what its parts raise where they cannot be loaded the first time.
+    *last_good* gives the memory, by name, of what was read and found good: by itself nothing is
+    remembered beyond this process. Raises what its parts raise where they can neither be loaded nor
+    remembered.
     """
     configure_logging()
+    remembered = last_good or (lambda _: LastGood())
     store = connect(settings)
     ledger = make_ledger(store, settings)
     foreign_keys = ForeignKeys(SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN))
 
-    def issuing() -> _Issuing:
-        keyring = Keyring.load(settings.signing_keys)
+    def issuing(document: bytes) -> _Issuing:
+        keyring = Keyring.parse(document)
         signer = JwtSigner(keyring, settings.issuer)
+        signer.self_test()
         verifier = JwtVerifier(keyring=keyring, keys=foreign_keys, clock=_now)
         return _Issuing(
             keyring=keyring,
@@ -65,16 +74,20 @@ def application(settings: Settings) -> Flask:
         )
 
     registry = Watched(
-        "registry",
+        REGISTRY,
         look=lambda: sight(settings.registry),
-        load=lambda: load(settings.registry, issuer=settings.issuer),
+        read=lambda: snapshot(settings.registry).packed(),
+        parse=lambda packed: parse(Snapshot.unpacked(packed), issuer=settings.issuer),
         describe=lambda registry: registry.revision,
+        last_good=remembered(REGISTRY),
     )
     keys = Watched(
-        "signing_keys",
+        SIGNING_KEYS,
         look=lambda: sight(settings.signing_keys),
-        load=issuing,
+        read=lambda: read_private(settings.signing_keys),
+        parse=issuing,
         describe=lambda issuing: issuing.keyring.active.kid,
+        last_good=remembered(SIGNING_KEYS),
     )
 
     def problems() -> list[str]:

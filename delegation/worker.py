@@ -20,6 +20,9 @@ PATIENCE = 5.0
 be waited for longer belongs behind a proxy that buffers.
 """
 
+LAST_ORDERS = 5.0
+"""Seconds in which a worker that is told to stop answers those who are waiting already."""
+
 
 class Worker(SyncWorker):
     """A sync worker whose own errors keep to the form of the token endpoint (RFC 6749 §5.2).
@@ -31,6 +34,25 @@ class Worker(SyncWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._not_served = SampledLog(time.monotonic, level=logging.WARNING)
+        self._told_to_stop = False
+
+    def run(self) -> None:
+        """Serve; when told to stop, until nobody is waiting any more, or for `LAST_ORDERS`.
+
+        Who waits has been accepted by the kernel in our name, and would be reset.
+        """
+        super().run()
+        until = time.monotonic() + LAST_ORDERS
+        with contextlib.suppress(BlockingIOError):  # nobody is waiting
+            while self._told_to_stop and time.monotonic() < until:
+                self.notify()
+                with contextlib.suppress(ConnectionAbortedError):
+                    self.accept(self.sockets[0])
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Stop, but not in the middle of a request."""
+        self._told_to_stop = True
+        super().handle_exit(sig, frame)
 
     def handle(self, listener: Any, client: Any, addr: object) -> None:
         """Serve one request, unless it stops half-way."""

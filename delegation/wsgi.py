@@ -2,7 +2,8 @@
 
 import os
 
+from delegation.lastgood import shared
 from delegation.settings import Settings
 from delegation.wiring import application as assemble
 
-application = assemble(Settings.from_environment(os.environ))
+application = assemble(Settings.from_environment(os.environ), last_good=shared)

@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         partitions=64,
         bind="127.0.0.1:8080",
         workers=2,
+        max_requests=1_000_000,
         redis_timeout=0.5,
         max_undrained_events=10000,
         refusals_per_minute=60,

@@ -110,9 +110,14 @@ class Keyring:
         Raises `ValueError` saying what to do about it, `OSError` where it cannot be read.
         """
         try:
-            return cls(tuple(map(_read, _private_set(path))))
+            return cls.parse(read_private(path))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def parse(cls, document: bytes) -> Self:
+        """The keys in a private JWK Set. Raises `ValueError` saying what to do about it."""
+        return cls(tuple(map(_read, _listed(document))))
 
     def public_keys(self) -> dict[str, list[dict[str, str]]]:
         """The JWK Set to publish, the active key first: what to expect next, and what was."""
@@ -149,14 +154,20 @@ def write_keys(path: Path, keys: Iterable[SigningKey]) -> None:
         raise
 
 
-def _private_set(path: Path) -> list[dict[str, Any]]:
+def read_private(path: Path) -> bytes:
+    """What is in the file at *path*. Raises `ValueError` where others than its owner have access,
+    `OSError` where it cannot be read.
+    """
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         # A group may read: so do orchestrators mount a secret for a process that is not root.
         if mode & (stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO):
             raise ValueError(f"others than its owner have access: chmod 600 {path}")
-        document = read_object(file.read())
-    keys = document.get("keys")
+        return file.read()
+
+
+def _listed(document: bytes) -> list[dict[str, Any]]:
+    keys = read_object(document).get("keys")
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
         raise ValueError('write it as a JWK Set: an object with an array of objects in "keys"')
     return keys

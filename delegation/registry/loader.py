@@ -1,10 +1,12 @@
 """A directory of YAML files to one registry: all of it, or every reason why not."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from delegation.domain.registry import Registry
 from delegation.registry.build import build
@@ -33,6 +35,17 @@ class Snapshot:
             for part in (os.fsencode(name), content):
                 digest.update(len(part).to_bytes(8) + part)
         return digest.hexdigest()
+
+    def packed(self) -> bytes:
+        """All of it as bytes, for `unpacked`."""
+        return json.dumps(
+            [(name, content.decode("latin-1")) for name, content in self.files]
+        ).encode()
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Self:
+        """The snapshot that was `packed`."""
+        return cls(tuple((name, text.encode("latin-1")) for name, text in json.loads(packed)))
 
 
 def load(directory: Path, *, issuer: str) -> Registry:

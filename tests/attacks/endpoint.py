@@ -6,7 +6,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from typing import Any
@@ -125,14 +125,14 @@ class Endpoint:
             with suppress(OSError):  # who is refused early need not be listened to
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
-            response = HTTPResponse(connection, method=method)
-            response.begin()
-            return Answer(
-                status=response.status,
-                headers=tuple(response.getheaders()),
-                body=response.read(),
-                sent=tuple(value for value in sent if len(value) >= _TELLING),
-            )
+            with closing(HTTPResponse(connection, method=method)) as response:
+                response.begin()
+                return Answer(
+                    status=response.status,
+                    headers=tuple(response.getheaders()),
+                    body=response.read(),
+                    sent=tuple(value for value in sent if len(value) >= _TELLING),
+                )
 
     def connected(self) -> socket.socket:
         """A connection to the service."""
