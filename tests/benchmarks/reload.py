@@ -16,7 +16,7 @@ from tests.resilience.load import load, revisions, wait_until
 from tests.resilience.states import States
 from tests.world import TestWorld
 
-ROUNDS = 2
+ROUNDS = 3
 SECONDS = 10.0
 CHANGES = 20
 """More than there can be in a round: their files are written beforehand."""

@@ -14,7 +14,7 @@ from delegation.domain.parties import Client
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.trust import TrustedIssuer
-from delegation.registry.loader import MAX_FILE_BYTES, load, snapshot
+from delegation.registry.loader import MAX_FILE_BYTES, Snapshot, load, snapshot
 from delegation.registry.problems import Code, RegistryInvalid
 from tests.registry import story
 
@@ -302,3 +302,11 @@ def test_any_edit_is_a_registry_or_a_list_of_problems(at: int, length: int, by: 
         story.of(edited)
     except RegistryInvalid as invalid:
         assert invalid.problems  # noqa: PT017, either outcome is right
+
+
+@given(st.lists(st.tuples(st.binary().map(os.fsdecode), st.binary())))
+def test_a_snapshot_in_a_parcel(files: list[tuple[str, bytes]]) -> None:
+    """What is unpacked is what was packed, whatever the files are called and hold."""
+    packed = Snapshot(tuple(files)).packed()
+
+    assert Snapshot.unpacked(packed) == Snapshot(tuple(files))

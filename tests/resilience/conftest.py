@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.resilience.load import wait_until, workers
+from tests.resilience.load import wait_until
+from tests.resilience.load import workers as workers_of
 from tests.resilience.states import States
 from tests.world import TestWorld, a_test_world
 
 
 @contextmanager
-def behind_a_link(directory: Path, **overrides: str) -> Iterator[tuple[TestWorld, States]]:
+def behind_a_link(
+    directory: Path, *, workers: int = 2, **overrides: str
+) -> Iterator[tuple[TestWorld, States]]:
     """A world whose registry is behind a link, in the state 0, with all of its workers up."""
     link = directory / "link"
     link.symlink_to(directory / "world" / "registry")
@@ -21,8 +24,8 @@ def behind_a_link(directory: Path, **overrides: str) -> Iterator[tuple[TestWorld
         "DELEGATION_REGISTRY": str(link),
         "DELEGATION_MAX_UNDRAINED_EVENTS": "1000000",
     } | overrides
-    with a_test_world(directory / "world", **settings) as world:
-        wait_until(lambda: len(workers(world)) == world.world.settings.workers)
+    with a_test_world(directory / "world", workers=workers, **settings) as world:
+        wait_until(lambda: len(workers_of(world)) == world.world.settings.workers)
         states = States(link)
         states.swap(0)
         yield world, states
