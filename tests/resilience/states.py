@@ -61,7 +61,8 @@ class States:
                 for part in (text[:half], text[half:]):
                     file.write(part)
                     file.flush()
-                    time.sleep(0.02)
+                    # Longer than from one look to the next: who does not wait reads a mixture.
+                    time.sleep(0.3)
         return self._revision(number)
 
     def add(self, grants: int) -> None:
