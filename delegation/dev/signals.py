@@ -23,6 +23,22 @@ def handled(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
+def put_off(*numbers: signal.Signals) -> Iterator[None]:
+    """The signals *numbers*, where they arrive meanwhile, are handled afterwards.
+
+    Who is interrupted while a process starts does not know it, and cannot stop it. In the main
+    thread alone.
+    """
+    arrived: list[int] = []
+    try:
+        with handled(lambda number, _: arrived.append(number), *numbers):
+            yield
+    finally:
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+@contextmanager
 def until_told() -> Iterator[Event]:
     """An event that is set when we are told to stop: by Ctrl-C, SIGTERM, or a terminal that closes.
 

@@ -8,6 +8,7 @@ import tempfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -114,6 +115,27 @@ def test_a_terminal_that_closes() -> None:
             assert not told.is_set()
 
     assert [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGINT)] == before
+
+
+def test_interrupted_while_a_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped all the same: nothing is interrupted before it can be."""
+    start, started = subprocess.Popen, []
+
+    def interrupted(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        process = start(command, **options)
+        if "gunicorn" in command:
+            started.append(process)
+            signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+
+    with pytest.raises(KeyboardInterrupt), running_world(tmp_path, workers=1):
+        pass  # pragma: no cover, it is interrupted before
+
+    assert [process.poll() is None for process in started] == [False]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
