@@ -6,10 +6,16 @@ from datetime import datetime, timedelta
 
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
-from delegation.domain.errors import Cause, Refused, SubjectTokenRejected
+from delegation.domain.errors import ActorTokenRejected, Cause, Refused, SubjectTokenRejected
 from delegation.domain.parties import Identity
 from delegation.domain.registry import Registry
-from delegation.domain.tokens import IssuedToken, PresentedToken, TokenType, VerifiedToken
+from delegation.domain.tokens import (
+    IssuedToken,
+    PresentedToken,
+    TokenType,
+    VerifiedActor,
+    VerifiedToken,
+)
 from tests.parties import NOW
 
 
@@ -75,15 +81,24 @@ class ListLedger:
 
 @dataclass
 class TableVerifier:
-    """Knows which token string stands for which verified token, or for which exception."""
+    """Knows which token string stands for which verified token or actor, or which exception."""
 
-    tokens: Mapping[str, VerifiedToken | Exception]
+    tokens: Mapping[str, VerifiedToken | VerifiedActor | Exception]
 
     def subject(self, token: PresentedToken, _registry: Registry) -> VerifiedToken:
         """Look it up; a string that is not in the table has no sound signature."""
         verified = self.tokens.get(token.value, SubjectTokenRejected(Cause.SIGNATURE))
         if isinstance(verified, Exception):
             raise verified
+        assert isinstance(verified, VerifiedToken)
+        return verified
+
+    def actor(self, token: PresentedToken, _registry: Registry) -> VerifiedActor:
+        """Likewise, for an actor."""
+        verified = self.tokens.get(token.value, ActorTokenRejected(Cause.SIGNATURE))
+        if isinstance(verified, Exception):
+            raise verified
+        assert isinstance(verified, VerifiedActor)
         return verified
 
 

@@ -15,8 +15,8 @@ from delegation.domain.parties import Actor, ActorChain, Client, Identity
 from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource, Targets
-from delegation.domain.tokens import PresentedToken, TokenType, VerifiedToken
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.tokens import PresentedToken, TokenType, VerifiedActor, VerifiedToken
+from delegation.domain.trust import ActorIssuer, TrustedIssuer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 """The moment at which the story plays, unless a test says otherwise."""
@@ -31,6 +31,9 @@ CALENDAR_MCP = "calendar-mcp"
 CALENDAR_MCP_AUDIENCE = "https://calendar-mcp.example.com/mcp"
 CALENDAR_API = "https://calendar.example.com/api"
 
+PLATFORM = "https://workloads.example.com"
+PLANNER = Identity(PLATFORM, "spiffe://example.com/planner")
+
 CALENDAR_API_CLIENT = "calendar-api"
 ROOMS_API = "https://rooms.example.com/api"
 
@@ -44,6 +47,19 @@ def an_issuer(**changes: Any) -> TrustedIssuer:
             jwks_uri="https://login.example.com/jwks",
             algorithms=frozenset({"ES256"}),
             claims={"groups": "groups"},
+        ),
+        **changes,
+    )
+
+
+def an_actor_issuer(**changes: Any) -> ActorIssuer:
+    """The platform that names workloads."""
+    return replace(
+        ActorIssuer(
+            issuer=PLATFORM,
+            alias="platform",
+            jwks_uri="https://workloads.example.com/jwks",
+            algorithms=frozenset({"ES256"}),
         ),
         **changes,
     )
@@ -123,6 +139,7 @@ def a_registry(**changes: Any) -> Registry:
         "issuer": OUR_ISSUER,
         "revision": "revision-1",
         "issuers": [an_issuer()],
+        "actor_issuers": [an_actor_issuer()],
         "clients": [a_client(), the_next_client()],
         "resources": [a_resource(), the_next_resource()],
         "grants": [a_grant(), the_next_grant()],
@@ -146,6 +163,32 @@ def a_verified_token(*, now: datetime = NOW, **changes: Any) -> VerifiedToken:
         ),
         **changes,
     )
+
+
+def an_actor(*, now: datetime = NOW, **changes: Any) -> VerifiedActor:
+    """*calendar-mcp* as it says of itself who it is: a second ago, for a minute."""
+    return replace(
+        VerifiedActor(
+            issuer=CALENDAR_MCP,
+            id="actor-1",
+            identity=Identity(OUR_ISSUER, CALENDAR_MCP),
+            issued_at=now - timedelta(seconds=1),
+            expires_at=now + timedelta(minutes=1),
+            is_one_time=True,
+        ),
+        **changes,
+    )
+
+
+def a_workload(*, now: datetime = NOW, **changes: Any) -> VerifiedActor:
+    """*planner*, a workload, as its platform says who it is."""
+    named = {
+        "issuer": PLATFORM,
+        "identity": PLANNER,
+        "expires_at": now + timedelta(hours=1),
+        "is_one_time": False,
+    }
+    return an_actor(now=now, **(named | changes))
 
 
 def a_chain(*names: str, issuer: str = OUR_ISSUER) -> ActorChain:
@@ -199,13 +242,14 @@ def a_case(**changes: Any) -> Case:
             authenticated_by="private_key_jwt",
             registry=a_registry(),
             origin=Origin(address="192.0.2.1"),
+            nonce="nonce-1",
         ),
         **changes,
     )
 
 
 def a_delegation(*, now: datetime = NOW, **changes: Any) -> Delegation:
-    """What is decided about Alice's token. Takes the arguments of `delegate`, *subject* too."""
+    """What is decided about Alice's token. Takes the arguments of `delegate`, by name."""
     arguments: dict[str, Any] = {
         "by": a_client(),
         "at": Targets(resources=(CALENDAR_API,)),

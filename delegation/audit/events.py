@@ -13,7 +13,7 @@ from delegation.domain.delegations import Delegation
 from delegation.domain.errors import ALARMING, Refused
 from delegation.domain.locks import Lock
 from delegation.domain.parties import ActorChain, Identity
-from delegation.domain.tokens import VerifiedToken
+from delegation.domain.tokens import VerifiedActor, VerifiedToken
 
 VERSION = 1
 
@@ -62,6 +62,7 @@ class Events:
                 **_circumstances(case),
                 **_asked(case),
                 **({} if case.subject is None else _subject(case.subject)),
+                **_actor_token(case.actor),
             }
         )
 
@@ -87,6 +88,7 @@ def _exchange(kind: str, delegation: Delegation, case: Case) -> dict[str, Any]:
         "decision": delegation.id,
         **_circumstances(case),
         **_subject(delegation.parent),
+        **_actor_token(delegation.actor_token),
         "actors": _chain(delegation.actors),
         "resource": delegation.resource,
         "scope": _scope(delegation),
@@ -113,6 +115,10 @@ def _subject(token: VerifiedToken) -> dict[str, Any]:
         "agent": token.agent,
         "parent": {"iss": token.issuer, "id": token.id},
     }
+
+
+def _actor_token(actor: VerifiedActor | None) -> dict[str, Any]:
+    return {} if actor is None else {"actor_token": {"iss": actor.issuer, "id": actor.id}}
 
 
 def _asked(case: Case) -> dict[str, Any]:

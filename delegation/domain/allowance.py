@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from delegation.domain.errors import (
+    ActorTokenRejected,
     Cause,
     InvalidScope,
     NotPermitted,
@@ -14,7 +15,7 @@ from delegation.domain.errors import (
 from delegation.domain.grants import Grant
 from delegation.domain.parties import Actor, ActorChain, Identity
 from delegation.domain.resources import Resource
-from delegation.domain.tokens import Scope, VerifiedToken
+from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
 
 MIN_LIFETIME = timedelta(seconds=5)
 """A token with less to live than this is not worth issuing, and is refused."""
@@ -106,6 +107,8 @@ class Allowance:
             return None
         if self.expiry_limit == "subject_token":
             return SubjectTokenRejected(Cause.LIFETIME_TOO_SHORT)
+        if self.expiry_limit == "actor_token":
+            return ActorTokenRejected(Cause.LIFETIME_TOO_SHORT)
         return NotPermitted(Cause.LIFETIME_TOO_SHORT, grant=self.grant.id)
 
     def _denied_by(self, name: str) -> str:
@@ -129,48 +132,53 @@ class Allowance:
 def allow(
     requested: Scope | None,
     subject: VerifiedToken,
+    actor: VerifiedActor | None,
     grant: Grant,
     *,
-    actor: Actor,
+    acting: Identity,
     resource: Resource,
     issued_at: datetime,
 ) -> Allowance:
-    """What *grant* would give to *actor* at *resource* of what is *requested* for *subject*."""
+    """What *grant* would give to *acting* at *resource* of what is *requested* for *subject*."""
     obtainable = grant.ceiling & resource.clients[grant.client] & resource.scopes
-    expires_at, expiry_limit = _expiry(subject, grant, issued_at)
+    expires_at, expiry_limit = _expiry(subject, actor, grant, issued_at)
     return Allowance(
         grant=grant,
         requested=requested,
         ceiling=grant.translate(subject.scope) & obtainable,
         obtainable=obtainable,
-        actors=_hand_over(subject, actor, grant),
+        actors=_hand_over(subject, acting, grant),
         issued_at=issued_at,
         expires_at=expires_at,
         expiry_limit=expiry_limit,
     )
 
 
-def _hand_over(subject: VerifiedToken, actor: Actor, grant: Grant) -> ActorChain:
+def _hand_over(subject: VerifiedToken, acting: Identity, grant: Grant) -> ActorChain:
     """The old chain, whole, with one new head (RFC 8693 §4.1).
 
     Where nobody acts yet, the agent is the first link if the grant vouches for it; but nobody acts
-    for themselves.
+    for themselves, or twice in a row.
     """
     chain = subject.actors
     if not chain and subject.agent is not None and subject.agent in grant.agents.registered:
         agent = Identity(subject.issuer, subject.agent)
-        if agent != subject.subject:
+        if agent not in {subject.subject, acting}:
             chain = chain.handed_to(Actor(identity=agent, sub_profile=AI_AGENT))
-    return chain.handed_to(actor)
+    return chain.handed_to(Actor(identity=acting))
 
 
 def _size(chain: ActorChain) -> int:
     return len(json.dumps(chain.as_claim()))
 
 
-def _expiry(subject: VerifiedToken, grant: Grant, issued_at: datetime) -> tuple[datetime, str]:
-    """When the token ends, and who said so: never later than the subject token or the grant."""
+def _expiry(
+    subject: VerifiedToken, actor: VerifiedActor | None, grant: Grant, issued_at: datetime
+) -> tuple[datetime, str]:
+    """When the token ends, and who said so: never later than either token or the grant."""
     ends = [(subject.expires_at, "subject_token"), (issued_at + grant.lifetime, "grant")]
+    if actor is not None:
+        ends.append((actor.expires_at, "actor_token"))
     if grant.expires_at is not None:
         ends.append((grant.expires_at, "grant"))
     expires_at, limit = min(ends)

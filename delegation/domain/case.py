@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from delegation.domain.parties import Client
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
-from delegation.domain.tokens import PresentedToken, Scope, VerifiedToken
+from delegation.domain.tokens import PresentedToken, Scope, VerifiedActor, VerifiedToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRequest:
-    """What the client asks for (RFC 8693 §2.1). *scope* is `None` where none was named."""
+    """What the client asks for (RFC 8693 §2.1).
+
+    *scope* is `None` where none was named, *actor_token* where the client itself is to act.
+    """
 
     subject_token: PresentedToken
     targets: Targets
     scope: Scope | None
+    actor_token: PresentedToken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +31,16 @@ class Origin:
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """One request of an authenticated client: *request* and *subject* as they are understood."""
+    """One request of an authenticated client, with what of it is understood so far.
+
+    *nonce* is this request's own: what it claims, it may claim again.
+    """
 
     client: Client
     authenticated_by: str
     registry: Registry
     origin: Origin
+    nonce: str
     request: ExchangeRequest | None = None
     subject: VerifiedToken | None = None
+    actor: VerifiedActor | None = None

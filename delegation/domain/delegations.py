@@ -6,7 +6,7 @@ from datetime import datetime
 
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
-from delegation.domain.tokens import Authentication, Scope, VerifiedToken
+from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import SKEW
 
 
@@ -19,6 +19,7 @@ class Delegation:
 
     id: str
     parent: VerifiedToken
+    actor_token: VerifiedActor | None = None
     actors: ActorChain
     client: str
     resource: str
@@ -57,6 +58,10 @@ class Delegation:
             Target.exchange(self.id),
         }
 
+    def actor_origin(self) -> Link | None:
+        """The actor token that this grew from, too; `None` where the client itself acts."""
+        return None if self.actor_token is None else _actor_link(self.actor_token)
+
     def origin(self) -> Link | None:
         """The foreign token that this grew from; `None` where the subject token is one of ours.
 
@@ -72,6 +77,21 @@ class Delegation:
             is_foreign=True,
             logged_in_at=0 if login is None else milliseconds(login),
         )
+
+
+def _actor_link(actor: VerifiedActor) -> Link:
+    return Link(
+        targets=frozenset(
+            {
+                EVERYTHING,
+                Target.issuer(actor.issuer),
+                Target.actor(actor.identity),
+                Target.token(actor.issuer, actor.id),
+            }
+        ),
+        issued_at=milliseconds(actor.issued_at - SKEW),
+        is_foreign=True,
+    )
 
 
 def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:

@@ -52,7 +52,9 @@ class Cause(StrEnum):
     PRESENTED_BY_ANOTHER_CLIENT = "presented_by_another_client"
     CHAIN_MALFORMED = "chain_malformed"
     CHAIN_NOT_TRUSTED = "chain_not_trusted"
-    ACTOR_TOKENS_NOT_ACCEPTED = "actor_tokens_not_accepted"
+    ACTOR_IS_DELEGATED = "actor_is_delegated"
+    ACTOR_IS_SUBJECT = "actor_is_subject"
+    ACTOR_NOT_PRESENTABLE = "actor_not_presentable"
 
     CHAIN_TOO_LONG = "chain_too_long"
     CHAIN_CYCLE = "chain_cycle"

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from delegation.domain.case import Case, ExchangeRequest
-from delegation.domain.errors import Refused
+from delegation.domain.errors import ActorTokenRejected, Cause, Refused
+from delegation.domain.locks import milliseconds
 from delegation.domain.policy import delegate
 from delegation.domain.ports import Clock, Ledger, TokenSigner, TokenVerifier
 from delegation.domain.tokens import IssuedToken
@@ -27,9 +28,12 @@ class Exchange:
         """
         case.request = request
         case.subject = subject = self.verifier.subject(request.subject_token, case.registry)
+        if request.actor_token is not None:
+            case.actor = self.verifier.actor(request.actor_token, case.registry)
 
         delegation = delegate(
             subject,
+            case.actor,
             by=case.client,
             at=request.targets,
             scope=request.scope,
@@ -38,12 +42,31 @@ class Exchange:
             id=self.ledger.new_id(subject.subject),
         )
 
+        self._use_up_actor_token(case)
         self.ledger.record(delegation, case)
         try:
             return self.signer.sign(delegation)
         except Exception:
             self.ledger.void(delegation, case)
             raise
+
+    def _use_up_actor_token(self, case: Case) -> None:
+        """By its own id, in the name of who signed it; as an assertion to authenticate would be.
+
+        Only once the exchange is decided: what is refused anyway uses nothing up.
+        """
+        actor = case.actor
+        if actor is None or not actor.is_one_time:
+            return
+        free = self.ledger.claim(
+            actor.issuer,
+            actor.id,
+            nonce=case.nonce,
+            issued_at=milliseconds(actor.issued_at),
+            until=milliseconds(actor.expires_at),
+        )
+        if not free:
+            raise ActorTokenRejected(Cause.ALREADY_USED, issuer=actor.issuer)
 
 
 @contextmanager

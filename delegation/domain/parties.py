@@ -157,6 +157,7 @@ class Client:
     when this client presents it. No two clients share one. *secrets* are SHA-256 digests; two may
     be valid at once, so that they can be rotated. *keys* are for its assertions (RFC 7523 §2.2): a
     client is the issuer of these. Without secrets and keys it cannot authenticate.
+    *may_present_actors* are those, besides itself, whose actor tokens it may show.
     """
 
     id: str
@@ -164,6 +165,7 @@ class Client:
     may_exchange: bool
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
     keys: KeySource | None = None
+    may_present_actors: frozenset[Identity] = frozenset()
 
     def holds(self, secret: str) -> bool:
         """Whether *secret* is one of its secrets. Only the form that we make ever matches.

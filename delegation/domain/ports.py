@@ -10,7 +10,7 @@ from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
 from delegation.domain.parties import Identity, VerifiedAssertion
 from delegation.domain.registry import Registry
-from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedToken
+from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedActor, VerifiedToken
 
 
 class Clock(Protocol):
@@ -24,6 +24,13 @@ class TokenVerifier(Protocol):
 
     def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
         """Verify a subject token. Raises `SubjectTokenRejected`, or `Unavailable` without keys."""
+        ...
+
+    def actor(self, token: PresentedToken, registry: Registry) -> VerifiedActor:
+        """Verify an actor token. Raises `ActorTokenRejected`, or `Unavailable` without keys.
+
+        Neither who may present it nor that it is used for the first time has been checked.
+        """
         ...
 
 
@@ -60,7 +67,7 @@ class Ledger(Protocol):
         """Record the exchange and its event, in one step, unless a lock or its lineage forbids it.
 
         Raises `SubjectTokenRejected` where the lineage is dead or the token was already used,
-        `NotPermitted` where a lock stands.
+        `ActorTokenRejected` where the actor token is dead, `NotPermitted` where a lock stands.
         """
         ...
 

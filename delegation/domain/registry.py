@@ -8,7 +8,7 @@ from delegation.domain.errors import Cause, InvalidTarget
 from delegation.domain.grants import Grant
 from delegation.domain.parties import Client
 from delegation.domain.resources import Resource, Targets
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.trust import ActorIssuer, TrustedIssuer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Registry:
     issuer: str
     revision: str
     issuers: Mapping[str, TrustedIssuer]
+    actor_issuers: Mapping[str, ActorIssuer]
     aliases: Mapping[str, TrustedIssuer]
     clients: Mapping[str, Client]
     resources: Mapping[str, Resource]
@@ -33,6 +34,7 @@ class Registry:
         issuer: str,
         revision: str,
         issuers: Iterable[TrustedIssuer] = (),
+        actor_issuers: Iterable[ActorIssuer] = (),
         clients: Iterable[Client] = (),
         resources: Iterable[Resource] = (),
         grants: Iterable[Grant] = (),
@@ -52,6 +54,7 @@ class Registry:
             issuer=issuer,
             revision=revision,
             issuers={entry.issuer: entry for entry in trusted},
+            actor_issuers={entry.issuer: entry for entry in actor_issuers},
             aliases={entry.alias: entry for entry in trusted},
             clients={client.id: client for client in clients},
             resources=named,

@@ -91,9 +91,27 @@ class VerifiedToken:
     @property
     def is_of_a_service(self) -> bool:
         """Whether its subject is no person: a foreign token's own client, or what began as one."""
-        if self.is_ours:
+        if self.is_ours or self.sub_profile == SERVICE:
             return self.sub_profile == SERVICE
         return self.agent is not None and self.subject == Identity(self.issuer, self.agent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedActor:
+    """What an actor token says, after its signature, issuer, type and lifetime have held.
+
+    Only the verifier makes these. *issuer* and *id* name the token, *identity* who acts.
+    *issued_to* is the client claim of an access token. Where it *is_one_time*, its id must be
+    claimed before anything is done for its sake.
+    """
+
+    issuer: str
+    id: str
+    identity: Identity
+    issued_at: datetime
+    expires_at: datetime
+    issued_to: str | None = None
+    is_one_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

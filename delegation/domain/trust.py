@@ -21,15 +21,13 @@ LONGEST_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedIssuer:
-    """An issuer of subject tokens, with the profile its tokens follow.
+class ForeignIssuer:
+    """An issuer whose tokens we can verify, with the profile that they follow.
 
-    *alias* is its immutable short name: our `sub` is `<alias>|<sub>`. *types* are the accepted
-    header `typ` values, in lower case and without `application/`; an issuer that sends none or
-    `JWT` must say so with *legacy_types*. *id_claim* is `None` where its tokens carry no id.
-    *claims* maps the names that grants use to the claims that hold them; no other claim leaves the
-    verifier. *actor_issuer* is taken for hops of an `act` claim that name none; *asserts_actors*
-    says whether its tokens may carry `act` at all.
+    *alias* is its immutable short name. *types* are the `typ` values of its access tokens, in lower
+    case and without `application/`; an issuer that sends none or `JWT` must say so with
+    *legacy_types*. *id_claim* is `None` where its tokens carry no id; *client_claim* holds the
+    client that a token was issued to.
     """
 
     issuer: str
@@ -39,13 +37,7 @@ class TrustedIssuer:
     types: frozenset[str] = frozenset({"at+jwt"})
     legacy_types: bool = False
     id_claim: str | None = "jti"
-    scope_claim: str = "scope"
-    scope_is_array: bool = False
     client_claim: str = "client_id"
-    several_audiences: bool = False
-    asserts_actors: bool = False
-    actor_issuer: str | None = None
-    claims: Mapping[str, str] = field(default_factory=dict)
     private_network: bool = False
     """Whether its keys may be fetched from a loopback or private address."""
 
@@ -68,3 +60,41 @@ class TrustedIssuer:
         if self.id_claim is None:
             return hashlib.sha256(signing_input).hexdigest()
         return claims.get(self.id_claim)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer(ForeignIssuer):
+    """An issuer of subject tokens. Our `sub` is `<alias>|<sub>`.
+
+    *claims* maps the names that grants use to the claims that hold them; no other claim leaves the
+    verifier. *actor_issuer* is taken for hops of an `act` claim that name none; *asserts_actors*
+    says whether its tokens may carry `act` at all. A token in which a claim of *service_claims* has
+    one of the given values is no person's; `{client}` in a value stands for the client claim.
+    """
+
+    scope_claim: str = "scope"
+    scope_is_array: bool = False
+    several_audiences: bool = False
+    asserts_actors: bool = False
+    actor_issuer: str | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
+    service_claims: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def is_of_a_service(self, claims: Mapping[str, object], client: str | None) -> bool:
+        """Whether its token with these *claims*, issued to *client*, is no person's."""
+        return any(
+            claims.get(claim) in {value.replace("{client}", client or "") for value in values}
+            for claim, values in self.service_claims.items()
+            if isinstance(claims.get(claim), str)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorIssuer(ForeignIssuer):
+    """An issuer of actor tokens: a list of its own, for trust in subjects is none in actors.
+
+    *assertion_types* are the `typ` values of the JWTs that name a workload to us; none counts as
+    `jwt`.
+    """
+
+    assertion_types: frozenset[str] = frozenset({"jwt"})

@@ -1,15 +1,24 @@
 """The one path to belief: makes verified tokens and assertions of presented ones, or refuses."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
 from jwt import PyJWTError
 
-from delegation.domain.errors import AssertionRejected, Cause, SubjectTokenRejected
-from delegation.domain.parties import Client, VerifiedAssertion
+from delegation.domain.errors import (
+    ActorTokenRejected,
+    AssertionRejected,
+    Cause,
+    Refused,
+    SubjectTokenRejected,
+)
+from delegation.domain.parties import Client, Identity, VerifiedAssertion
 from delegation.domain.ports import Clock
 from delegation.domain.registry import Registry
-from delegation.domain.tokens import PresentedToken, VerifiedToken
+from delegation.domain.tokens import PresentedToken, TokenType, VerifiedActor, VerifiedToken
+from delegation.jose.actors import ActorAccessToken, WorkloadToken
 from delegation.jose.claims import date, name
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring
@@ -40,17 +49,29 @@ class JwtVerifier:
         Raises `SubjectTokenRejected`; `Unavailable` if keys are out of reach. That the token is
         addressed to the client that presents it has not been checked.
         """
-        known: dict[str, object] = {}
-        try:
+        with _rejecting(SubjectTokenRejected) as known:
             unverified = parse(token.value)
             profile = self._profile(unverified, registry)
             known["issuer"] = profile.issuer
             return self._verified(unverified, profile)
-        except TokenFault as fault:
-            raise SubjectTokenRejected(fault.cause, **known, **fault.detail) from fault
-        except _MISREAD as error:
-            problem = type(error).__name__
-            raise SubjectTokenRejected(Cause.TOKEN_CLAIMS, **known, problem=problem) from error
+
+    def actor(self, token: PresentedToken, registry: Registry) -> VerifiedActor:
+        """Verify an actor token: its declared type and its issuer together say how.
+
+        Raises `ActorTokenRejected`; `Unavailable` if keys are out of reach. Neither who may present
+        it nor that a one-time id is used for the first time has been checked.
+        """
+        with _rejecting(ActorTokenRejected) as known:
+            unverified = parse(token.value)
+            _must_not_be_delegated(unverified)
+            issuer = name(unverified.claims.get("iss"), "iss")
+            if token.type is TokenType.JWT and issuer in registry.clients:
+                known["issuer"] = issuer
+                assertion = self._verified(unverified, self._assertion_profile(issuer, registry))
+                return _by_itself(assertion, registry.issuer)
+            profile = self._actor_profile(issuer, token.type, registry)
+            known["issuer"] = issuer
+            return self._verified(unverified, profile)
 
     def assertion(self, value: str, registry: Registry) -> VerifiedAssertion:
         """Verify what a client says to authenticate (RFC 7523 §3, rfc7523bis).
@@ -80,6 +101,15 @@ class JwtVerifier:
             raise TokenFault(Cause.ISSUER_NOT_TRUSTED)
         return ForeignAccessToken(trusted=trusted, our_issuer=registry.issuer, keys=self._keys)
 
+    def _actor_profile(
+        self, issuer: str, declared: TokenType, registry: Registry
+    ) -> Profile[VerifiedActor]:
+        trusted = registry.actor_issuers.get(issuer)
+        if trusted is None:
+            raise TokenFault(Cause.ISSUER_NOT_TRUSTED)
+        kind = WorkloadToken if declared is TokenType.JWT else ActorAccessToken
+        return kind(trusted=trusted, our_issuer=registry.issuer, keys=self._keys)
+
     def _assertion_profile(self, claimed: str, registry: Registry) -> ClientAssertion:
         client = registry.clients.get(claimed)
         if client is None:
@@ -98,6 +128,38 @@ class JwtVerifier:
             raise TokenFault(Cause.SIGNATURE)
         _must_be_alive(unverified, profile, self._clock())
         return profile.read(unverified)
+
+
+@contextmanager
+def _rejecting(rejected: type[Refused]) -> Iterator[dict[str, object]]:
+    """Turn what is wrong with a token into its refusal, with what was *known* of it by then."""
+    known: dict[str, object] = {}
+    try:
+        yield known
+    except TokenFault as fault:
+        raise rejected(fault.cause, **known, **fault.detail) from fault
+    except _MISREAD as error:
+        problem = type(error).__name__
+        raise rejected(Cause.TOKEN_CLAIMS, **known, problem=problem) from error
+
+
+def _must_not_be_delegated(actor: UnverifiedToken) -> None:
+    """Who acts for somebody else already is not who acts: whatever the claim holds."""
+    if "act" in actor.claims:
+        raise TokenFault(Cause.ACTOR_IS_DELEGATED)
+
+
+def _by_itself(assertion: VerifiedAssertion, our_issuer: str) -> VerifiedActor:
+    """A client that says of itself who it is: as good as when it authenticates, and as often."""
+    client = assertion.client.id
+    return VerifiedActor(
+        issuer=client,
+        id=assertion.id,
+        identity=Identity(our_issuer, client),
+        issued_at=assertion.issued_at,
+        expires_at=assertion.expires_at,
+        is_one_time=True,
+    )
 
 
 def _must_be_alive(token: UnverifiedToken, profile: Profile[object], now: datetime) -> None:

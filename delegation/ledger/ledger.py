@@ -9,6 +9,7 @@ from typing import Any
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import (
+    ActorTokenRejected,
     Cause,
     NotPermitted,
     Refused,
@@ -63,7 +64,7 @@ class RedisLedger:
 
     def record(self, delegation: Delegation, case: Case) -> None:
         """Record the exchange, its index and its event, unless a lock or its lineage forbids it."""
-        parent, origin = delegation.parent, delegation.origin()
+        parent, origin, actor = delegation.parent, delegation.origin(), delegation.actor_origin()
         partition = self._partitions.of(delegation.subject)
         keys = [
             partition.locks,
@@ -93,6 +94,8 @@ class RedisLedger:
                 b"" if origin is None else origin.issued_at,
                 b"" if origin is None else origin.logged_in_at,
                 milliseconds(parent.expires_at),
+                b"" if actor is None else _fingerprints(actor.targets),
+                b"" if actor is None else actor.issued_at,
             ),
         )[0]
         if status in _REFUSALS:
@@ -216,6 +219,10 @@ def _lineage_dead(**detail: object) -> Refused:
     return SubjectTokenRejected(Cause.LINEAGE_DEAD, **detail)
 
 
+def _actor_dead(**detail: object) -> Refused:
+    return ActorTokenRejected(Cause.LINEAGE_DEAD, **detail)
+
+
 def _already_used(**detail: object) -> Refused:
     return SubjectTokenRejected(Cause.ALREADY_USED, **detail)
 
@@ -223,6 +230,7 @@ def _already_used(**detail: object) -> Refused:
 _REFUSALS: dict[bytes, Callable[..., Refused]] = {
     b"locked": _locked,
     b"lineage_dead": _lineage_dead,
+    b"actor_dead": _actor_dead,
     b"already_used": _already_used,
 }
 

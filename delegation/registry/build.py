@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from delegation.domain.grants import Agents, Grant, Subjects
-from delegation.domain.parties import Client, InlineKeys, KeySource, PublishedKeys
+from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, PublishedKeys
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.trust import ActorIssuer, TrustedIssuer
 from delegation.registry.entries import Entries
 from delegation.registry.keys import as_text
 from delegation.registry.schema import (
+    ActorIssuerEntry,
     ClientEntry,
     GrantEntry,
     IssuerEntry,
@@ -22,11 +23,13 @@ from delegation.registry.schema import (
 def build(entries: Entries, *, issuer: str, revision: str) -> Registry:
     """The registry that *entries* describe. They are taken to be free of problems."""
     issuers = {sited.entry.alias: sited.entry.issuer for sited in entries.issuers}
+    platforms = {sited.entry.alias: sited.entry.issuer for sited in entries.actor_issuers}
     return Registry.of(
         issuer=issuer,
         revision=revision,
         issuers=[_issuer(sited.entry) for sited in entries.issuers],
-        clients=[_client(sited.entry) for sited in entries.clients],
+        actor_issuers=[_actor_issuer(sited.entry) for sited in entries.actor_issuers],
+        clients=[_client(sited.entry, issuer, platforms) for sited in entries.clients],
         resources=[_resource(sited.entry) for sited in entries.resources],
         grants=[_grant(sited.entry, issuers) for sited in entries.grants],
     )
@@ -48,17 +51,42 @@ def _issuer(entry: IssuerEntry) -> TrustedIssuer:
         asserts_actors=entry.asserts_actors,
         actor_issuer=entry.actor_issuer or None,
         claims=dict(entry.claims),
+        service_claims={claim: frozenset(values) for claim, values in entry.service_claims.items()},
         private_network=entry.private_network,
     )
 
 
-def _client(entry: ClientEntry) -> Client:
+def _actor_issuer(entry: ActorIssuerEntry) -> ActorIssuer:
+    return ActorIssuer(
+        issuer=entry.issuer,
+        alias=entry.alias,
+        jwks_uri=entry.jwks_uri,
+        algorithms=frozenset(entry.algorithms),
+        types=frozenset(entry.types),
+        legacy_types=entry.legacy_types,
+        assertion_types=frozenset(entry.assertion_types),
+        id_claim=entry.id_claim,
+        client_claim=entry.client_claim,
+        private_network=entry.private_network,
+    )
+
+
+def _client(entry: ClientEntry, our_issuer: str, platforms: Mapping[str, str]) -> Client:
+    shown = entry.may_present_actors
     return Client(
         id=entry.id,
         audience=entry.audience,
         may_exchange=entry.exchange,
         secrets=tuple(bytes.fromhex(secret.removeprefix("sha256:")) for secret in entry.secrets),
         keys=_keys(entry),
+        may_present_actors=frozenset(
+            [Identity(our_issuer, client) for client in shown.clients]
+            + [
+                Identity(platforms[alias], subject)
+                for alias, subjects in shown.workloads.items()
+                for subject in subjects
+            ]
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from delegation.registry.entries import E, Entries, Sited, closest
 from delegation.registry.keys import key_problems
 from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
+    ActorIssuerEntry,
     ClientEntry,
     GrantEntry,
     IssuerEntry,
@@ -40,12 +41,15 @@ def check(entries: Entries, *, issuer: str) -> Iterator[Problem]:
     for trusted in entries.issuers:
         yield from _claims(trusted)
         yield from _actors(trusted)
+    yield from _actor_issuers(entries)
     yield from _ourselves(entries, issuer)
     yield from _audiences_and_secrets(entries.clients)
     yield from key_problems(entries.clients)
     yield from _names(entries.resources)
     # Of two with one name, the first counts here: the other one is reported for that already.
     clients = {client.entry.id: client for client in reversed(entries.clients)}
+    for client in entries.clients:
+        yield from _presentable(client, entries)
     for resource in entries.resources:
         yield from _admissions(resource, clients, entries)
     issuers = {trusted.entry.alias: trusted for trusted in reversed(entries.issuers)}
@@ -61,6 +65,8 @@ def _ids(entries: Entries) -> Iterator[Problem]:
     """An id, an alias, an issuer or an identifier stands for one thing, in all files together."""
     yield from _repeated(entries.issuers, "alias", lambda entry: entry.alias)
     yield from _repeated(entries.issuers, "issuer", lambda entry: entry.issuer)
+    yield from _repeated(entries.actor_issuers, "alias", lambda entry: entry.alias)
+    yield from _repeated(entries.actor_issuers, "issuer", lambda entry: entry.issuer)
     yield from _repeated(entries.clients, "id", lambda entry: entry.id)
     yield from _repeated(entries.resources, "identifier", lambda entry: entry.identifier)
     yield from _repeated(entries.grants, "id", lambda entry: entry.id)
@@ -103,15 +109,50 @@ def _actors(trusted: Sited[IssuerEntry]) -> Iterator[Problem]:
         yield trusted.problem(Code.CONTRADICTION, message, "actor_issuer")
 
 
+def _actor_issuers(entries: Entries) -> Iterator[Problem]:
+    """Nobody's claims mean two things, and no client's assertion is taken for an issuer's token."""
+    clients = {client.entry.id: client for client in reversed(entries.clients)}
+    for trusted in entries.actor_issuers:
+        entry = trusted.entry
+        for key, claim, usual in (
+            ("id_claim", entry.id_claim, "jti"),
+            ("client_claim", entry.client_claim, "client_id"),
+        ):
+            if claim in RESERVED_CLAIMS - {usual}:
+                message = f"`{key}` is a claim that means something else; as a rule it is `{usual}`"
+                yield trusted.problem(Code.RESERVED_CLAIM, message, key)
+        if entry.id_claim == entry.client_claim:
+            message = "`id_claim` and `client_claim` must be two different claims"
+            yield trusted.problem(Code.CONTRADICTION, message)
+        if entry.issuer in clients:
+            message = f"the client at {clients[entry.issuer]} has this for its id: rename that"
+            yield trusted.problem(Code.CONTRADICTION, message, "issuer")
+
+
+def _presentable(client: Sited[ClientEntry], entries: Entries) -> Iterator[Problem]:
+    """Known clients other than itself, and known actor issuers."""
+    shown, at = client.entry.may_present_actors, "may_present_actors"
+    for index, id_ in enumerate(shown.clients):
+        yield from _unknown(client, "clients", id_, (at, "clients", index), entries=entries)
+        if id_ == client.entry.id:
+            message = "a client may always act itself: take it out"
+            yield client.problem(Code.CONTRADICTION, message, at, "clients", index)
+    for alias in shown.workloads:
+        place = (at, "workloads", alias)
+        yield from _unknown(client, "actor_issuers", alias, place, entries=entries)
+
+
 def _ourselves(entries: Entries, issuer: str) -> Iterator[Problem]:
     """Nobody else speaks in our name, and no token is ever issued for ourselves.
 
     A slash or a capital letter makes no other name here: who reads it would be misled.
     """
     us = _alike(issuer)
-    for trusted in entries.issuers:
+    trusting: list[Sited[IssuerEntry] | Sited[ActorIssuerEntry]]
+    trusting = [*entries.issuers, *entries.actor_issuers]
+    for trusted in trusting:
         for key in ("issuer", "actor_issuer"):
-            if _alike(getattr(trusted.entry, key)) == us:
+            if _alike(getattr(trusted.entry, key, "")) == us:
                 message = f"`{key}` is this service itself, which is never configured: remove it"
                 yield trusted.problem(Code.OWN_ISSUER, message, key)
     for client in entries.clients:

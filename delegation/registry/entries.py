@@ -15,6 +15,7 @@ from delegation.registry.forms import Fault
 from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
     SECTIONS,
+    ActorIssuerEntry,
     ClientEntry,
     Entry,
     GrantEntry,
@@ -24,7 +25,13 @@ from delegation.registry.schema import (
 )
 
 NAMED_BY: Mapping[str, str] = MappingProxyType(
-    {"issuers": "alias", "clients": "id", "resources": "identifier", "grants": "id"}
+    {
+        "issuers": "alias",
+        "actor_issuers": "alias",
+        "clients": "id",
+        "resources": "identifier",
+        "grants": "id",
+    }
 )
 """The key by which other entries refer to one."""
 
@@ -59,6 +66,7 @@ class Entries:
     """
 
     issuers: list[Sited[IssuerEntry]] = field(default_factory=list)
+    actor_issuers: list[Sited[ActorIssuerEntry]] = field(default_factory=list)
     clients: list[Sited[ClientEntry]] = field(default_factory=list)
     resources: list[Sited[ResourceEntry]] = field(default_factory=list)
     grants: list[Sited[GrantEntry]] = field(default_factory=list)
@@ -216,8 +224,8 @@ def _what(loc: tuple[str | int, ...], key: str) -> str:
 
 
 def _entries_of(info: FieldInfo) -> type[BaseModel] | None:
-    """The model of the entries in the list that a field holds, if that is what it holds."""
-    held: list[Any] = [*get_args(info.annotation), None]
+    """The model of what a field holds, or of the entries in its list, if there is one."""
+    held: list[Any] = [*get_args(info.annotation), info.annotation]
     return held[0] if isinstance(held[0], type) and issubclass(held[0], BaseModel) else None
 
 

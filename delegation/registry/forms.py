@@ -14,6 +14,8 @@ from delegation.domain.parties import NAME_LIMIT, is_name
 from delegation.domain.resources import is_resource_uri
 from delegation.registry.problems import Code
 
+_ACCESS_TOKEN_TYPES = frozenset({"at+jwt"})
+
 RESERVED_TYPES = frozenset(
     {
         "client-authentication+jwt",
@@ -83,6 +85,10 @@ def _is_own_type(text: str) -> bool:
     return text not in RESERVED_TYPES
 
 
+def _is_assertion_type(text: str) -> bool:
+    return text == "jwt" or text not in RESERVED_TYPES | _ACCESS_TOKEN_TYPES
+
+
 _VISIBLE = r"[\x21-\x7E]"
 _SCOPE_TOKEN = r"[\x21\x23-\x5B\x5D-\x7E]+"
 _WEB = "an https URI without user or fragment (http only on loopback)"
@@ -103,6 +109,18 @@ MediaType = Annotated[
     Form(
         should_be="a type that is for access tokens alone; for `JWT` write `legacy_types: true`",
         test=_is_own_type,
+        code=Code.RESERVED_TYPE,
+    ),
+    Form(
+        should_be="a media type in lower case, without `application/`",
+        pattern=r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}",
+    ),
+]
+AssertionType = Annotated[
+    str,
+    Form(
+        should_be="a type that no other kind of token has",
+        test=_is_assertion_type,
         code=Code.RESERVED_TYPE,
     ),
     Form(

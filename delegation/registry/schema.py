@@ -14,6 +14,7 @@ from delegation.registry.forms import (
     AgentNames,
     Algorithm,
     Alias,
+    AssertionType,
     ClaimName,
     ClientId,
     Curve,
@@ -110,9 +111,65 @@ class IssuerEntry(Entry):
     actor_issuer: Issuer = Field(
         "", description="The issuer of the actors in `act` that name none."
     )
+    service_claims: dict[ClaimName, Annotated[list[Name], Field(min_length=1)]] = Field(
+        {},
+        min_length=1,
+        description="How to tell a machine's own token where its `sub` is not its client: claims, "
+        "each with the values that say so. `{client}` stands for the client claim.",
+    )
     private_network: bool = Field(
         default=False,
         description="Whether its keys may be fetched from a loopback or private address.",
+    )
+
+
+class ActorIssuerEntry(Entry):
+    """An actor issuer: whose tokens may show who acts. Trust in subjects is none in actors."""
+
+    issuer: Issuer = Field(description="What its tokens say in `iss`, exactly.")
+    alias: Alias = Field(description="Our short name for it, for `may_present_actors`.")
+    jwks_uri: Uri = Field(description="Where it publishes its keys.")
+    algorithms: list[Algorithm] = Field(
+        min_length=1, description="The algorithms it signs with. Only asymmetric ones."
+    )
+    types: list[MediaType] = Field(
+        ["at+jwt"], min_length=1, description="The `typ` of its access tokens."
+    )
+    legacy_types: bool = Field(
+        default=False, description="Whether it sends access tokens with no `typ`, or with `JWT`."
+    )
+    assertion_types: list[AssertionType] = Field(
+        ["jwt"],
+        min_length=1,
+        description="The `typ` of the JWTs in which it names a workload to us; none counts as "
+        "`jwt`.",
+    )
+    id_claim: ClaimName | None = Field(
+        "jti",
+        description="The claim with the token's id; null where it sends none: then the digest of "
+        "what was signed is the id.",
+    )
+    client_claim: ClaimName = Field(
+        "client_id", description="The claim with the client it issued an access token to."
+    )
+    private_network: bool = Field(
+        default=False,
+        description="Whether its keys may be fetched from a loopback or private address.",
+    )
+
+
+class PresentableActors(BaseModel):
+    """Whose actor tokens a client may show, besides its own."""
+
+    model_config = STRICT
+
+    clients: list[ClientId] = Field(
+        [], min_length=1, description="Other clients, by what they sign of themselves."
+    )
+    workloads: dict[Alias, Annotated[list[Name], Field(min_length=1)]] = Field(
+        {},
+        min_length=1,
+        description="For an actor issuer's alias, the subjects that it names.",
     )
 
 
@@ -166,6 +223,10 @@ class ClientEntry(Entry):
     private_network: bool = Field(
         default=False,
         description="Whether its keys may be fetched from a loopback or private address.",
+    )
+    may_present_actors: PresentableActors = Field(
+        default_factory=PresentableActors.model_construct,
+        description="Who, besides itself, may act where it shows their actor token.",
     )
     exchange: bool = Field(description="Whether it may exchange tokens. Must be written.")
 
@@ -258,6 +319,7 @@ class File(BaseModel):
     model_config = STRICT
 
     issuers: list[IssuerEntry] = Field([], description="Whose tokens are accepted.")
+    actor_issuers: list[ActorIssuerEntry] = Field([], description="Whose tokens may show who acts.")
     clients: list[ClientEntry] = Field([], description="Who may ask for tokens.")
     resources: list[ResourceEntry] = Field([], description="What tokens are issued for.")
     grants: list[GrantEntry] = Field([], description="Who may act for whom, where and how.")

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Collection
-from secrets import token_urlsafe
 from typing import Protocol
 from urllib.parse import unquote_plus
 
@@ -35,6 +34,11 @@ class Credentials(Protocol):
     @property
     def authorization(self) -> str | None:
         """Its `Authorization` header; `None` where there is none."""
+        ...
+
+    @property
+    def nonce(self) -> str:
+        """The request's own."""
         ...
 
     @property
@@ -99,15 +103,15 @@ class ByAssertion:
             raise AuthenticationFailed(claimed, rejected.cause, **rejected.detail) from rejected
         if named not in {None, assertion.client.id}:
             raise InvalidRequest(Cause.MALFORMED)
-        self._claim(assertion)
+        self._claim(assertion, request.nonce)
         return RegisteredClient(assertion.client)
 
-    def _claim(self, assertion: VerifiedAssertion) -> None:
+    def _claim(self, assertion: VerifiedAssertion, nonce: str) -> None:
         """Use it up, by its own id: copies of it may be written differently."""
         free = self._ledger.claim(
             assertion.client.id,
             assertion.id,
-            nonce=token_urlsafe(16),
+            nonce=nonce,
             issued_at=milliseconds(assertion.issued_at),
             until=milliseconds(assertion.expires_at),
         )

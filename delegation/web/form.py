@@ -10,7 +10,7 @@ from flask import Request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from delegation.domain.case import ExchangeRequest
-from delegation.domain.errors import ActorTokenRejected, Cause, InvalidRequest, InvalidScope
+from delegation.domain.errors import Cause, InvalidRequest, InvalidScope
 from delegation.domain.resources import Targets
 from delegation.domain.tokens import PresentedToken, Scope, TokenType, parse_scope
 
@@ -127,11 +127,12 @@ def exchange_request(form: Form) -> ExchangeRequest:
         raise InvalidRequest(Cause.MALFORMED)
     subject_token = PresentedToken(value=value, type=_token_type(type_))
     requested_token_type(form)
-    _must_have_no_actor_token(form)
+    actor_token = _actor_token(form)
     return ExchangeRequest(
         subject_token=subject_token,
         targets=Targets(resources=form.resources, audiences=form.audiences),
         scope=_scope(form),
+        actor_token=actor_token,
     )
 
 
@@ -148,16 +149,15 @@ def _token_type(uri: str) -> TokenType:
         raise InvalidRequest(Cause.UNSUPPORTED_TOKEN_TYPE) from None
 
 
-def _must_have_no_actor_token(form: Form) -> None:
-    """The authenticated client is the actor, and no one else is: but a request must be in form."""
+def _actor_token(form: Form) -> PresentedToken | None:
+    """RFC 8693 §2.1: the token and its type come together, or not at all."""
     value = form.get("actor_token")
     type_ = form.get("actor_token_type")
     if value is None and type_ is None:
-        return
+        return None
     if value is None or type_ is None:
         raise InvalidRequest(Cause.MALFORMED)
-    _token_type(type_)
-    raise ActorTokenRejected(Cause.ACTOR_TOKENS_NOT_ACCEPTED)
+    return PresentedToken(value=value, type=_token_type(type_))
 
 
 def _scope(form: Form) -> Scope | None:

@@ -36,6 +36,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
             authenticated_by=request.auth_method,
             registry=request.registry,
             origin=request.origin,
+            nonce=request.nonce,
         )
         with refusals_recorded(self.service.ledger, case):
             if not case.client.may_exchange:

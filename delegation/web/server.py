@@ -3,7 +3,9 @@
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from hashlib import sha256
+from secrets import token_urlsafe
 from typing import NoReturn
 
 import flask
@@ -50,6 +52,11 @@ class TokenRequest(OAuth2Request):
         self.registry = registry
         self.authorization: str | None = http.environ.get("HTTP_AUTHORIZATION")
         self.origin = _origin(http)
+
+    @cached_property
+    def nonce(self) -> str:
+        """This request's own: a token that it uses twice is used once."""
+        return token_urlsafe(16)
 
     @property
     def form(self) -> Form:

@@ -60,7 +60,7 @@ SYNTAX = [
 ]
 
 SHAPE = [
-    Row("list", story.STORY, "- issuers", Code.WRONG_TYPE, 1, "with the keys `issuers`, `clients`"),
+    Row("list", story.STORY, "- issuers", Code.WRONG_TYPE, 1, "`issuers`, `actor_issuers`"),
     Row("text", story.STORY, "issuers", Code.WRONG_TYPE, 1, "a file must be a mapping"),
     Row("section", "grants:\n", "grant:\n", Code.UNKNOWN_KEY, 24, "`grant` is no key of a file"),
     Row(

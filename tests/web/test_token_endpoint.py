@@ -431,13 +431,13 @@ def test_token_types(sts: Endpoint, name: str, type_: str) -> None:
         (
             {"actor_token": "x", "actor_token_type": JWT},
             "actor_token_rejected",
-            Cause.ACTOR_TOKENS_NOT_ACCEPTED,
+            Cause.SIGNATURE,
         ),
     ],
     ids=["no type", "no token", "unsupported type", "well-formed"],
 )
 def test_actor_tokens(sts: Endpoint, changes: dict[str, str], reason: str, cause: Cause) -> None:
-    """The authenticated client is the actor: an actor token is never silently ignored."""
+    """Token and type come together, and an actor token is never silently ignored."""
     response = sts.ask(form(**changes), authorization=basic())
 
     assert refused(response) == (400, "invalid_request", reason)

@@ -1,7 +1,8 @@
 -- record: one exchange, unless its lineage forbids it, with its index and its event: all or nothing.
 -- KEYS: layout, locks, record, index of the root identity, events, one-time use, parent's record or none
 -- ARGV from 5: id, decided at, expires at, targets, detail, event, single use, undrained limit,
---              then the foreign token's targets, issued at, logged in at; empty where the parent is ours
+--              then the foreign token's targets, issued at, logged in at; empty where the parent is ours,
+--              when its use is forgotten; and the actor token's targets and issued at, empty without one
 
 local problem = unwell()
 if problem then return answer(problem) end
@@ -28,6 +29,13 @@ end
 
 local why = dead(lineage, KEYS[2], now)
 if why then return answer(why) end
+
+if ARGV[17] ~= '' then
+  local actor = {t = ARGV[17], a = tonumber(ARGV[18]), f = true, l = 0}
+  why = dead({actor}, KEYS[2], now)
+  if why then return answer(why == 'locked' and why or 'actor_dead') end
+  lineage[#lineage + 1] = actor
+end
 
 if single_use then
   -- What was used before this store began is not known: it counts as used.
