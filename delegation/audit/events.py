@@ -43,15 +43,15 @@ class Events:
 
     def granted(self, delegation: Delegation, case: Case) -> bytes:
         """The event of an exchange."""
-        return _encode(_exchange("exchange", delegation, case))
+        return encode(_exchange("exchange", delegation, case))
 
     def not_issued(self, delegation: Delegation, case: Case) -> bytes:
         """The event of an exchange that was recorded, but whose token could not be signed."""
-        return _encode(_exchange("not_issued", delegation, case))
+        return encode(_exchange("not_issued", delegation, case))
 
     def refused(self, decision: str, refused: Refused, case: Case) -> bytes:
         """The event of a refusal, with as much of the request as was understood."""
-        return _encode(
+        return encode(
             {
                 "type": "refusal",
                 "decision": decision,
@@ -68,7 +68,7 @@ class Events:
 
     def locked(self, lock: Lock, *, reason: str, author: str) -> bytes:
         """The event of a lock."""
-        return _encode(
+        return encode(
             {
                 "type": "lock",
                 "lock": lock.id,
@@ -178,8 +178,8 @@ def _chain(actors: ActorChain) -> list[dict[str, Any]]:
     return [actor.as_claim() for actor in actors]
 
 
-def _encode(event: Mapping[str, Any]) -> bytes:
-    """One line of JSON without what is not known."""
+def encode(event: Mapping[str, Any]) -> bytes:
+    """*event* as one line of JSON, without what is not known."""
     return json.dumps(
         {"version": VERSION} | _known(event), separators=(",", ":"), default=str
     ).encode()

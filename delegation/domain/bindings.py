@@ -67,7 +67,7 @@ def _must_be_presentable(
     # Another client's token is stolen, or lent: somebody should look at that.
     anothers = actor.issued_to is not None or actor.identity.issuer == our_issuer
     cause = Cause.PRESENTED_BY_ANOTHER_CLIENT if anothers else Cause.ACTOR_NOT_PRESENTABLE
-    raise ActorTokenRejected(cause, issuer=actor.issuer)
+    raise ActorTokenRejected(cause, issuer=actor.issuer, actor=actor.identity.subject)
 
 
 def _must_be_allowed_to_act(

@@ -7,7 +7,7 @@ from datetime import datetime
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
 from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
-from delegation.domain.trust import SKEW
+from delegation.domain.trust import CLIENT_SKEW, SKEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Delegation:
         }
 
     def actor_origin(self) -> Link | None:
-        """The actor token that this grew from, too; `None` where the client itself acts."""
+        """The actor token that this grew from, too; `None` where there was none."""
         return None if self.actor_token is None else _actor_link(self.actor_token)
 
     def origin(self) -> Link | None:
@@ -80,16 +80,20 @@ class Delegation:
 
 
 def _actor_link(actor: VerifiedActor) -> Link:
+    # What is good for one use is what a client signed of itself: by its own clock, in its own name.
+    by_client = actor.is_one_time
+    signer = Target.client(actor.issuer) if by_client else Target.issuer(actor.issuer)
+    skew = CLIENT_SKEW if by_client else SKEW
     return Link(
         targets=frozenset(
             {
                 EVERYTHING,
-                Target.issuer(actor.issuer),
+                signer,
                 Target.actor(actor.identity),
                 Target.token(actor.issuer, actor.id),
             }
         ),
-        issued_at=milliseconds(actor.issued_at - SKEW),
+        issued_at=milliseconds(actor.issued_at - skew),
         is_foreign=True,
     )
 

@@ -44,7 +44,7 @@ class Target:
 
     @classmethod
     def issuer(cls, issuer: str) -> Self:
-        """All that began with a token of this trusted issuer."""
+        """All that grew from a token of this issuer, whether it is trusted in subjects or actors."""
         return cls(Kind.ISSUER, (issuer,))
 
     @classmethod
@@ -64,7 +64,7 @@ class Target:
 
     @classmethod
     def client(cls, client: str) -> Self:
-        """All that this client obtained."""
+        """All that this client obtained, or acts in by what it signed of itself."""
         return cls(Kind.CLIENT, (client,))
 
     @classmethod
@@ -96,6 +96,12 @@ class Target:
 EVERYTHING = Target(Kind.EVERYTHING)
 """The kill switch."""
 
+REACHES_PARENTS = frozenset({Kind.SUBJECT, Kind.TOKEN})
+"""Kinds of lock that, unless told otherwise, also end what grows from earlier foreign tokens.
+
+For the others that would log everybody out: a minute of kill switch, and nobody has a token left.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
@@ -124,7 +130,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One exchange of a lineage, or the foreign token at its start.
+    """One exchange of a lineage, the foreign token at its start, or an actor token that came in.
 
     *issued_at* is the record's millisecond; for a foreign token its `iat` less the allowed skew.
     *logged_in_at* is a foreign token's `auth_time`, 0 where it has none: unknown counts as before
@@ -135,6 +141,53 @@ class Link:
     issued_at: int
     is_foreign: bool = False
     logged_in_at: int = 0
+
+
+class State(StrEnum):
+    """What has become of a lock."""
+
+    STANDING = "standing"
+    ENDED = "ended"  # its time was over, or it was a cut-off
+    LIFTED = "lifted"
+    ANNULLED = "annulled"  # it was a mistake: as if it had never been
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockOrder:
+    """What an administrator asks for: a stop on *target* that begins now, and for which *reason*.
+
+    *ends_at* is in milliseconds: `None` until it is lifted; not later than now for a cut-off, which
+    stops what was issued up to then and nothing that comes. *id* makes a repetition one lock.
+    """
+
+    id: str
+    target: Target
+    reason: str
+    author: str
+    ends_at: int | None = None
+    parents: bool = False
+    since_login: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedLock:
+    """A lock as the book has it: what was ordered, when it began, and what has become of it."""
+
+    order: LockOrder
+    begins_at: int
+    ends_at: int | None
+    state: State
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Durability:
+    """How safely a write is kept: on the server's disk or not, and by how many *replicas*.
+
+    What neither is on disk nor at a replica is lost with the server's process.
+    """
+
+    on_disk: bool = False
+    replicas: int = 0
 
 
 def dead(lineage: Iterable[Link], locks: Iterable[Lock], now: int) -> bool:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
+from delegation.domain.exchanges import Filter, RecordedExchange
+from delegation.domain.locks import BookedLock, Durability, LockOrder, Target
 from delegation.domain.parties import Identity, VerifiedAssertion
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedActor, VerifiedToken
@@ -85,6 +87,85 @@ class Ledger(Protocol):
         It stays taken *until* then, which must not be before the artefact expires. *nonce* is this
         attempt's own: the same nonce gets the same answer again. Times are in milliseconds.
         """
+        ...
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T_co]):
+    """Some of many: *items*, and the *cursor* for the next; `None` where these were the last.
+
+    *looked_at* counts what was looked at to find them.
+    """
+
+    items: tuple[T_co, ...]
+    cursor: str | None
+    looked_at: int = 0
+
+
+class UnknownLock(Exception):
+    """There is no lock of this id."""
+
+
+class Locks(Protocol):
+    """What administrators stop. Every verb raises `Unavailable` where it is not sure."""
+
+    def new_id(self, target: Target, *, key: str | None = None) -> str:
+        """The id for a lock on *target*; the same *key* leads to the same id.
+
+        Raises `ValueError` where the target is an exchange whose id is none of ours.
+        """
+        ...
+
+    def lock(self, order: LockOrder) -> Durability:
+        """Put a stop on its target, after its event; the same order again is one lock."""
+        ...
+
+    def lift(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> Durability:
+        """End a lock that stands, after its event; a mistaken one never was."""
+        ...
+
+    def find(self, id: str) -> BookedLock:  # noqa: A002, the field's own word
+        """The lock of this id. Raises `UnknownLock`."""
+        ...
+
+    def page(self, cursor: str | None, *, count: int) -> Page[BookedLock]:
+        """Some of all locks. Raises `ValueError` for a cursor that is none of ours."""
+        ...
+
+
+class Exchanges(Protocol):
+    """What was exchanged and has not expired. Every verb raises `Unavailable`."""
+
+    def find(self, id: str) -> RecordedExchange | None:  # noqa: A002, the field's own word
+        """The exchange of this id."""
+        ...
+
+    def relatives(self, exchange: RecordedExchange) -> Sequence[RecordedExchange]:
+        """All that is done for the same root identity, itself included."""
+        ...
+
+    def page(
+        self, meant: Filter, cursor: str | None, *, count: int, budget: int
+    ) -> Page[RecordedExchange]:
+        """Some of the exchanges *meant*, after looking at *budget* records at most.
+
+        Raises `ValueError` for a cursor that is none of ours.
+        """
+        ...
+
+
+class LockEvents(Protocol):
+    """Puts administrative acts into the words of the audit trail."""
+
+    def locked(self, order: LockOrder) -> bytes:
+        """The event of a lock."""
+        ...
+
+    def lifted(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> bytes:
+        """The event of its end."""
         ...
 
 

@@ -20,6 +20,10 @@ LONGEST_LIFE = timedelta(hours=24)
 """The longest life of a foreign token. Ended locks are remembered for as long, and no longer."""
 
 
+LONGEST_SESSION = timedelta(days=366)
+"""The longest that a login can be past. Ended locks on logins are remembered for as long."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignIssuer:
     """An issuer whose tokens we can verify, with the profile that they follow.
@@ -69,7 +73,8 @@ class TrustedIssuer(ForeignIssuer):
     *claims* maps the names that grants use to the claims that hold them; no other claim leaves the
     verifier. *actor_issuer* is taken for hops of an `act` claim that name none; *asserts_actors*
     says whether its tokens may carry `act` at all. A token in which a claim of *service_claims* has
-    one of the given values is no person's; `{client}` in a value stands for the client claim.
+    one of the given values is no person's; `{client}` in a value stands for the client claim, in
+    upper or lower case.
     """
 
     scope_claim: str = "scope"
@@ -83,10 +88,26 @@ class TrustedIssuer(ForeignIssuer):
     def is_of_a_service(self, claims: Mapping[str, object], client: str | None) -> bool:
         """Whether its token with these *claims*, issued to *client*, is no person's."""
         return any(
-            claims.get(claim) in {value.replace("{client}", client or "") for value in values}
+            _says(claims.get(claim), value, client)
             for claim, values in self.service_claims.items()
-            if isinstance(claims.get(claim), str)
+            for value in values
         )
+
+
+CLIENT_PLACEHOLDER = "{client}"
+"""What stands for the client claim in the values of `service_claims`."""
+
+
+def _says(claim: object, value: str, client: str | None) -> bool:
+    """Whether *claim*, a text or an array of them, says *value* of *client*."""
+    said = claim if isinstance(claim, list) else [claim]
+    if CLIENT_PLACEHOLDER not in value:
+        return value in said
+    if client is None:
+        return False
+    # Some issuers make a user name of the client's id, and write that in lower case.
+    expected = value.replace(CLIENT_PLACEHOLDER, client).casefold()
+    return any(isinstance(one, str) and one.casefold() == expected for one in said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

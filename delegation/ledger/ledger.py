@@ -63,13 +63,13 @@ class RedisLedger:
         return self._partitions.new_id(self._partitions.of(root))
 
     def record(self, delegation: Delegation, case: Case) -> None:
-        """Record the exchange, its index and its event, unless a lock or its lineage forbids it."""
+        """Record the exchange and its event, and list it, unless its lineage or a lock forbids."""
         parent, origin, actor = delegation.parent, delegation.origin(), delegation.actor_origin()
         partition = self._partitions.of(delegation.subject)
         keys = [
             partition.locks,
             partition.record(delegation.id),
-            partition.index(delegation.subject),
+            partition.live,
             partition.events,
             partition.once(delegation.grant, parent.issuer, parent.id),
         ]
@@ -96,6 +96,7 @@ class RedisLedger:
                 milliseconds(parent.expires_at),
                 b"" if actor is None else _fingerprints(actor.targets),
                 b"" if actor is None else actor.issued_at,
+                _root(delegation),
             ),
         )[0]
         if status in _REFUSALS:
@@ -107,11 +108,12 @@ class RedisLedger:
         partition = self._partitions.of(delegation.subject)
         keys = [
             partition.record(delegation.id),
-            partition.index(delegation.subject),
+            partition.live,
             partition.events,
         ]
         event = self._events.not_issued(delegation, case)
-        must_be_ok(self._store.ask(scripts.VOID, partition, keys, (delegation.id, event))[0])
+        entry = _root(delegation) + delegation.id.encode()
+        must_be_ok(self._store.ask(scripts.VOID, partition, keys, (entry, event))[0])
 
     def refuse(self, refused: Refused, case: Case) -> str:
         """Write the event of a refusal, within its client's cap; the decision's id.
@@ -178,10 +180,13 @@ class RedisLedger:
             int(lock.since_login),
             description,
         )
-        answer = self._store.ask(scripts.LOCK, first, _lock_keys(first), (*arguments, event))
+        everywhere = (int(bool(others)), 10**9, 10**9, 10**9)
+        answer = self._store.ask(
+            scripts.LOCK, first, _lock_keys(first), (*arguments, event, *everywhere)
+        )
         must_be_ok(answer[0])
         questions = [(partition, _lock_keys(partition)) for partition in others]
-        answers = self._store.ask_all(scripts.LOCK, questions, (*arguments, b""))
+        answers = self._store.ask_all(scripts.LOCK, questions, (*arguments, b"", *everywhere))
         missing = [
             partition.number
             for partition, (status, *_) in zip(others, answers, strict=True)
@@ -239,9 +244,16 @@ def _fingerprints(targets: frozenset[Target]) -> bytes:
     return b"".join(map(fingerprint, targets))
 
 
+def _root(delegation: Delegation) -> bytes:
+    return fingerprint(Target.subject(delegation.subject))
+
+
 def _detail(delegation: Delegation) -> bytes:
     """What an administrator will want to see of a live exchange."""
+    subject = delegation.subject
     detail = {
+        "subject": [subject.issuer, subject.subject],
+        "actors": [[one.identity.issuer, one.identity.subject] for one in delegation.actors],
         "client": delegation.client,
         "agent": delegation.parent.agent,
         "resource": delegation.resource,

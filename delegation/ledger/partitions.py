@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 
 from delegation.domain.locks import Kind, Target
@@ -59,9 +60,10 @@ class Partition:
         """The record of one exchange."""
         return self._key("x", exchange)
 
-    def index(self, root: Identity) -> str:
-        """The exchanges of one root identity."""
-        return self._key("s", digest(root.issuer, root.subject).hex())
+    @property
+    def live(self) -> str:
+        """The exchanges that have not expired, each with its root identity."""
+        return self._key("live")
 
     def once(self, grant: str, issuer: str, token: str) -> str:
         """Whether a token that may be used once under *grant* was."""
@@ -120,9 +122,10 @@ class Partitions:
         issuer, subject, *_ = target.names
         return (self.of(Identity(issuer, subject)),)
 
-    def new_id(self, partition: Partition) -> str:
-        """An unguessable id (128 bits) that begins with its partition."""
-        return f"{partition.number}-{secrets.token_urlsafe(16)}"
+    def new_id(self, partition: Partition, *, key: str | None = None) -> str:
+        """An unguessable id of 128 bits that begins with its partition; or that of a *key*."""
+        bits = secrets.token_bytes(16) if key is None else digest(key)[:16]
+        return f"{partition.number}-{urlsafe_b64encode(bits).rstrip(b'=').decode()}"
 
     def _of(self, *names: str) -> Partition:
         return Partition(int.from_bytes(digest(*names)[:8]) % self.count)

@@ -2,7 +2,7 @@
 
 Each begins with `#!lua`: without that header a script goes on half-way through out-of-memory, and
 reads from a stale primary. None is `no-writes`, for the same reason. Only what stops and what
-empties may run on a full store: `lock`, and the two that a drain needs.
+empties may run on a full store: `lock` and `lift`, and the two that a drain needs.
 """
 
 from dataclasses import dataclass, field
@@ -36,5 +36,9 @@ DESCRIBE = script("layout", "locks", "describe")
 CLAIM = script("layout", "claim")
 REFUSE = script("layout", "suppression", "refuse")
 SETTLE = script("layout", "suppression", "settle", flags="allow-oom")
-LOCK = script("layout", "locks", "lock", flags="allow-oom")
+LOCK = script("layout", "locks", "retention", "lock", flags="allow-oom")
+LIFT = script("layout", "locks", "retention", "lift", flags="allow-oom")
+BOOK = script("layout", "book")
+LIVE = script("layout", "live")
+INSPECT = script("layout", "locks", "inspect")
 TRIM = script("layout", "trim", flags="allow-oom")

@@ -61,7 +61,7 @@ def test_every_key_has_the_tag_of_its_partition_and_tells_no_name(number, names)
         partition.refusals,
         partition.caps,
         partition.record(Partitions(64).new_id(partition)),
-        partition.index(Identity(*names[:2])),
+        partition.live,
         partition.once(*names),
         partition.claim(*names[:2]),
     ]

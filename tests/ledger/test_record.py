@@ -10,6 +10,7 @@ from delegation.domain.errors import Cause, NotPermitted, SubjectTokenRejected, 
 from delegation.domain.locks import EVERYTHING, Kind, Lock, Target, milliseconds
 from delegation.domain.parties import Identity
 from delegation.ledger.ledger import Description, Limits, RedisLedger
+from delegation.ledger.partitions import fingerprint
 from tests.parties import (
     ALICE,
     CALENDAR_API,
@@ -51,7 +52,12 @@ def refused_by(ledger, delegation):
     return refused.value
 
 
-def test_an_exchange_is_recorded_with_its_index_and_its_event(ledger, evidence, raw):
+def place(delegation):
+    """How the list of live exchanges names one."""
+    return fingerprint(Target.subject(delegation.subject)) + delegation.id.encode()
+
+
+def test_an_exchange_is_recorded_with_its_place_and_its_event(ledger, evidence, raw):
     """What is recorded can be described, is found under its subject, and has its event."""
     delegation = decide(ledger)
     partition = PARTITIONS.of(ALICE)
@@ -63,6 +69,8 @@ def test_an_exchange_is_recorded_with_its_index_and_its_event(ledger, evidence, 
     assert known.alive
     assert before <= known.recorded_at <= now_in_milliseconds()
     assert known.detail == {
+        "subject": [LOGIN, "alice"],
+        "actors": [[OUR_ISSUER, CALENDAR_MCP], [LOGIN, DESK_AGENT]],
         "client": CALENDAR_MCP,
         "agent": DESK_AGENT,
         "resource": CALENDAR_API,
@@ -70,7 +78,7 @@ def test_an_exchange_is_recorded_with_its_index_and_its_event(ledger, evidence, 
         "scope": ["events.read", "events.write"],
         "parent": None,
     }
-    assert raw.zrange(partition.index(ALICE), 0, -1) == [delegation.id.encode()]
+    assert raw.zrange(partition.live, 0, -1) == [place(delegation)]
     [event] = evidence.read(partition.number, "events", count=10)
     assert event.number == 1
     assert delegation.id.encode() in event.event
@@ -78,17 +86,16 @@ def test_an_exchange_is_recorded_with_its_index_and_its_event(ledger, evidence, 
 
 
 def test_a_record_ends_with_its_token(ledger, raw):
-    """The record expires when the token does; the index outlives every token, and is pruned."""
+    """The record expires when the token does; the list outlives every token, and is pruned."""
     delegation = decide(ledger)
     partition = PARTITIONS.of(ALICE)
-    raw.zadd(partition.index(ALICE), {"long-gone": now_in_milliseconds() - 1})
+    raw.zadd(partition.live, {"long-gone": now_in_milliseconds() - 1})
 
     ledger.record(delegation, a_case())
 
     assert raw.pexpiretime(partition.record(delegation.id)) == milliseconds(delegation.expires_at)
-    index = partition.index(ALICE)
-    assert raw.pexpiretime(index) >= now_in_milliseconds() + 900_000
-    assert raw.zrange(index, 0, -1) == [delegation.id.encode()]
+    assert raw.pexpiretime(partition.live) >= now_in_milliseconds() + 900_000
+    assert raw.zrange(partition.live, 0, -1) == [place(delegation)]
 
 
 def test_events_are_numbered_without_gaps(ledger, evidence):
@@ -105,6 +112,7 @@ def test_events_are_numbered_without_gaps(ledger, evidence):
     assert [event.number for event in events] == [1, 2, 3, 4]
 
 
+@pytest.mark.standard("7009-4")
 def test_the_lineage_is_copied_from_the_parent(ledger):
     """Four hops down, a lock on the very first token, or on its agent, still reaches."""
     chain = [decide(ledger)]
@@ -120,6 +128,7 @@ def test_the_lineage_is_copied_from_the_parent(ledger):
     assert refused_by(ledger, decide_next(ledger, chain[-1])).cause is Cause.LOCKED
 
 
+@pytest.mark.standard("7009-4")
 def test_a_lock_on_an_ancestor_spares_what_it_came_from(ledger):
     """A stopped exchange stops all that came from it, and nothing else."""
     first = decide(ledger)
@@ -286,6 +295,7 @@ def test_every_kind_of_lock_is_covered():
     assert {target.kind for target in TARGETS} == set(Kind) - {Kind.EXCHANGE}
 
 
+@pytest.mark.standard("7662-4")
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
 def test_a_standing_lock_stops_what_it_matches(ledger, raw, target):
     """While it stands, nothing it matches is alive or recorded, and nothing is written."""
@@ -316,6 +326,7 @@ def test_a_cut_off_kills_what_was_issued_and_lets_new_exchanges_through(ledger):
     assert ledger.describe(new.id).alive
 
 
+@pytest.mark.standard("REV-3")
 def test_a_cut_off_that_reaches_parents_stops_their_exchange(ledger):
     """A foreign token issued up to the end gives nothing any more; a newer one does."""
     put(ledger, Target.subject(ALICE), ends_at=now_in_milliseconds() - 1000, parents=True)
@@ -353,7 +364,7 @@ def test_a_lock_says_what_time_it_was(ledger, raw):
 
 
 def test_a_voided_record_is_dead_and_says_so_once(ledger, evidence, raw):
-    """The record and its place in the index go; one event says why; again changes nothing."""
+    """The record and its place in the list go; one event says why; again changes nothing."""
     delegation = decide(ledger)
     ledger.record(delegation, a_case())
 
@@ -364,7 +375,7 @@ def test_a_voided_record_is_dead_and_says_so_once(ledger, evidence, raw):
     assert snapshot(raw) == after
     assert ledger.describe(delegation.id) == Description(alive=False)
     partition = PARTITIONS.of(ALICE)
-    assert not raw.exists(partition.record(delegation.id), partition.index(ALICE))
+    assert not raw.exists(partition.record(delegation.id), partition.live)
     events = evidence.read(partition.number, "events", count=10)
     assert [b'"not_issued"' in event.event for event in events] == [False, True]
 
@@ -407,6 +418,7 @@ def test_an_unknown_id_is_not_alive(ledger):
     assert ledger.describe(ledger.new_id(ALICE)) == Description(alive=False)
 
 
+@pytest.mark.standard("9068-2.2-3")
 def test_ids_are_unguessable_and_tell_their_partition(ledger):
     """128 random bits, behind the partition of the root identity."""
     ids = {ledger.new_id(ALICE) for _ in range(100)}

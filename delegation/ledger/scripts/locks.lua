@@ -20,16 +20,22 @@ local function fold(entry, lock, ended)
   if lock.l then entry.l = later(entry.l, ended) end
 end
 
--- Put a lock into the entry of its target, and fold what has ended meanwhile.
-local function enter(entry, id, lock, now)
+-- Fold what has ended by now.
+local function settle_entry(entry, now)
   entry.standing = entry.standing or {}
-  entry.standing[id] = lock
-  for other, standing in pairs(entry.standing) do
+  for id, standing in pairs(entry.standing) do
     if standing.e and standing.e <= now then
-      entry.standing[other] = nil
+      entry.standing[id] = nil
       fold(entry, standing, standing.e)
     end
   end
+end
+
+-- Put a lock into the entry of its target.
+local function enter(entry, id, lock, now)
+  entry.standing = entry.standing or {}
+  entry.standing[id] = lock
+  settle_entry(entry, now)
 end
 
 local function reaches(link, issued, parents, logins)

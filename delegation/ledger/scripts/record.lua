@@ -1,18 +1,32 @@
--- record: one exchange, unless its lineage forbids it, with its index and its event: all or nothing.
--- KEYS: layout, locks, record, index of the root identity, events, one-time use, parent's record or none
+-- record: one exchange, unless its lineage forbids it, listed and with its event: all or nothing.
+-- KEYS: layout, locks, record, live exchanges, events, one-time use, parent's record or none
 -- ARGV from 5: id, decided at, expires at, targets, detail, event, single use, undrained limit,
 --              then the foreign token's targets, issued at, logged in at; empty where the parent is ours,
---              when its use is forgotten; and the actor token's targets and issued at, empty without one
+--              when its use is forgotten; the actor token's targets and issued at, empty without one;
+--              and the root identity
 
 local problem = unwell()
 if problem then return answer(problem) end
 
 local id, single_use, now = ARGV[5], ARGV[11] == '1', milliseconds()
 
+local actor = nil
+if ARGV[17] ~= '' then actor = {t = ARGV[17], a = tonumber(ARGV[18]), f = true, l = 0} end
+
+-- Why it may not be, or nil: first by what the subject token came from, then by the actor token.
+local function stopped(lineage)
+  local why = dead(lineage, KEYS[2], now)
+  if why or not actor then return why end
+  why = dead({actor}, KEYS[2], now)
+  return why == 'lineage_dead' and 'actor_dead' or why
+end
+
 -- Sent again because the reply was lost: the same answer, if it is still alive.
 local known = redis.call('GET', KEYS[3])
 if known then
-  return answer(dead(cmsgpack.unpack(known).lineage, KEYS[2], now) or 'ok')
+  local lineage = cmsgpack.unpack(known).lineage
+  if actor then table.remove(lineage) end
+  return answer(stopped(lineage) or 'ok')
 end
 
 if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[12]) then return answer('too_many_undrained_events') end
@@ -27,15 +41,9 @@ else
   lineage[2] = {t = ARGV[13], a = tonumber(ARGV[14]), f = true, l = tonumber(ARGV[15])}
 end
 
-local why = dead(lineage, KEYS[2], now)
+local why = stopped(lineage)
 if why then return answer(why) end
-
-if ARGV[17] ~= '' then
-  local actor = {t = ARGV[17], a = tonumber(ARGV[18]), f = true, l = 0}
-  why = dead({actor}, KEYS[2], now)
-  if why then return answer(why == 'locked' and why or 'actor_dead') end
-  lineage[#lineage + 1] = actor
-end
+lineage[#lineage + 1] = actor  -- the last, if there is one
 
 if single_use then
   -- What was used before this store began is not known: it counts as used.
@@ -48,6 +56,6 @@ write_event('events', KEYS[5], now, ARGV[10])
 if single_use then redis.call('SET', KEYS[6], id, 'PXAT', ARGV[16]) end
 redis.call('SET', KEYS[3], cmsgpack.pack({lineage = lineage, detail = ARGV[9]}), 'PXAT', ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
-redis.call('ZADD', KEYS[4], ARGV[7], id)
+redis.call('ZADD', KEYS[4], ARGV[7], string.sub(ARGV[19], 1, TARGET) .. id)
 redis.call('PEXPIREAT', KEYS[4], string.format('%d', now + 1000000))  -- longer than any token lives
 return answer('ok')

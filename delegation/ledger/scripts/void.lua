@@ -1,5 +1,5 @@
 -- void: kill the record of an exchange whose token was never signed, with the event that says so.
--- KEYS: layout, record, index of the root identity, events; ARGV from 5: id, event
+-- KEYS: layout, record, live exchanges, events; ARGV from 5: root identity and id, event
 
 local problem = unwell()
 if problem then return answer(problem) end
