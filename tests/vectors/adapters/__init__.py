@@ -1,0 +1,1 @@
+"""Adapters: each makes the world of the vectors true on one server, and asks it."""
