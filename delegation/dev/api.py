@@ -26,6 +26,9 @@ def sample_api(*, issuer: str, jwks_uri: str, audience: str, scope: str) -> Flas
             audience=audience,
             options={"require": ["exp", "iat", "sub", "act", "scope"], "strict_aud": True},
         )
+        if "cnf" in claims:
+            # RFC 9449 §7.2: it is bound to a key, and we ask nobody to show one.
+            raise jwt.InvalidTokenError("not a bearer token")
         return claims
 
     def answer() -> ResponseReturnValue:

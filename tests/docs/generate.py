@@ -27,6 +27,8 @@ from delegation.settings import (
     Settings,
     SettingsInvalid,
 )
+from tests.conformance import page as conformance
+from tests.docs.tables import table
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -36,7 +38,7 @@ _PART = re.compile(r"(<!-- generated: (\w+) .*?-->\n)(.*?)(<!-- end: \2 -->)", r
 def settings() -> str:
     """Every variable of the service."""
     missing = _missing()
-    return _table(
+    return table(
         ("variable", "meaning", "value", "default"),
         [
             (f"`{one.variable}`", one.meaning, _values(one), _default(one, missing))
@@ -79,6 +81,9 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "client_settings": client_settings,
         "registry": registry,
         "commands": commands,
+        "conformance": conformance.summary,
+        "requirements": conformance.requirements,
+        "attacks": conformance.attacks,
     }
 )
 
@@ -104,15 +109,6 @@ def main() -> None:
         if rendered(page) != page:
             path.write_text(rendered(page), "utf-8")
             sys.stdout.write(f"{path.name} is written anew\n")
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(_cell(one) for one in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", r"\|")
 
 
 def _missing() -> set[str]:
@@ -143,7 +139,7 @@ def _default(setting: Setting, missing: set[str]) -> str:
 def _model(model: type[BaseModel], title: str, level: int = 2) -> str:
     """One kind of entry, and after it those that stand within it."""
     fields = model.model_fields
-    table = _table(
+    keys = table(
         ("key", "value", "default", "meaning"),
         [
             (f"`{name}`", _type(info.annotation, info.metadata), _preset(info), _meaning(info))
@@ -156,7 +152,7 @@ def _model(model: type[BaseModel], title: str, level: int = 2) -> str:
         for inner in _models(info.annotation)
     ]
     what = " ".join((model.__doc__ or "").split())
-    return "\n".join([f"{'#' * level} {title}\n\n{what}\n\n{table}", *nested])
+    return "\n".join([f"{'#' * level} {title}\n\n{what}\n\n{keys}", *nested])
 
 
 def _meaning(info: FieldInfo) -> str:

@@ -101,6 +101,7 @@ def test_pyjwt_verifies(shared: TestWorld) -> None:
     assert not [key for key in published if "d" in key]
 
 
+@pytest.mark.standard("MCP-2", "8693-6-1")
 def test_nothing_of_the_subject_token_is_in_the_issued_one(shared: TestWorld) -> None:
     """The subject token is not passed on: not whole, not in part, not decoded."""
     secret = "only-the-login-knows-this"

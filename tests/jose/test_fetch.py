@@ -163,6 +163,7 @@ def test_a_broken_url_is_a_failure(url):
         Fetcher(resolver=addresses())(url, private_network=True)
 
 
+@pytest.mark.standard("8725-3.10-2")
 @pytest.mark.parametrize(
     ("url", "private_network"),
     [

@@ -100,6 +100,7 @@ def test_every_published_key_is_found():
     assert keyring.find(OTHER.kid) is None
 
 
+@pytest.mark.standard("JWKS-1")
 def test_a_kid_is_the_thumbprint_of_the_standard():
     """The name of a key is the one that RFC 7638 §3.1 computes in its example."""
     modulus = (

@@ -115,6 +115,7 @@ def test_may_act_is_not_passed_on():
     assert not {"may_act", "cnf"} & claims.keys()
 
 
+@pytest.mark.standard("9068-2.1-1")
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256", "PS256"])
 def test_every_supported_algorithm_signs(algorithm):
     """A token can be signed with each supported algorithm, and is good under the published key."""

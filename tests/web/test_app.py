@@ -30,12 +30,14 @@ def test_issuer_on_loopback() -> None:
     assert issued(Endpoint("http://127.0.0.1:8080").ask())
 
 
+@pytest.mark.standard("6749-3.2-2", "8693-5-3")
 def test_issuer_without_tls() -> None:
     """An issuer that is not https is a mistake of ours, found at the start."""
     with pytest.raises(InsecureTransportError):
         Endpoint("http://sts.example.com")
 
 
+@pytest.mark.standard("JWKS-1")
 def test_jwks(sts: Endpoint) -> None:
     """Our public keys may be kept for five minutes."""
     sts.keys = {"keys": [{"kty": "EC", "kid": "1"}]}
@@ -71,6 +73,7 @@ def test_readiness(sts: Endpoint) -> None:
     assert body_of(unready) == {"status": "not ready", "problems": ["ledger", "signing"]}
 
 
+@pytest.mark.standard("STK-12")
 @pytest.mark.parametrize(
     "path",
     [
@@ -104,6 +107,7 @@ def test_only_to_be_read(sts: Endpoint, path: str, method: str) -> None:
     assert response.headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.standard("6749-5.2-3")
 def test_server_error_of_the_framework(sts: Endpoint) -> None:
     """A server error says nothing, whoever raises it."""
 

@@ -26,7 +26,7 @@ from tests.web.endpoint import (
 BASIC_BYTES = f"{CALENDAR_MCP}:{SECRET}".encode()
 
 
-@pytest.mark.standard("6749-2.3-2")
+@pytest.mark.standard("6749-2.3-2", "STK-5")
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -46,7 +46,9 @@ def test_basic(sts: Endpoint, authorization: str) -> None:
     assert sts.ledger.recorded[0][1].authenticated_by == "client_secret_basic"
 
 
-@pytest.mark.standard("6749-2.3-2", "6749-2.3-4", "6749-5.2-1", "8693-2.1-13", "8693-2.2.2-3")
+@pytest.mark.standard(
+    "6749-2.3-2", "6749-2.3-4", "6749-5.2-1", "8693-2.1-13", "8693-2.2.2-3", "STK-5"
+)
 @pytest.mark.attack(23)
 @pytest.mark.parametrize(
     ("authorization", "body"),

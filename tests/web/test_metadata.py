@@ -40,6 +40,27 @@ def test_it_is_nowhere_else() -> None:
         assert sts.ask(path=path, method="GET").status_code == 404
 
 
+@pytest.mark.standard("6749-3.2-2")
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HTTP_HOST": "evil.example"},
+        {"HTTP_X_FORWARDED_HOST": "evil.example", "HTTP_X_FORWARDED_PROTO": "http"},
+        {"HTTP_FORWARDED": "host=evil.example;proto=http"},
+        {"SERVER_NAME": "evil.example", "SERVER_PORT": "8080"},
+        {"wsgi.url_scheme": "http"},
+    ],
+    ids=lambda environ: next(iter(environ)),
+)
+def test_a_request_has_no_say_in_it(environ: dict[str, str]) -> None:
+    """Whatever address it was sent to, the document is the same."""
+    path = "/.well-known/oauth-authorization-server"
+
+    found = Endpoint().ask(path=path, method="GET", **environ)
+
+    assert found.json == document(ISSUERS[0])
+
+
 @pytest.mark.standard("8414-2", "8414-3", "9700-2.6")
 @pytest.mark.parametrize("issuer", ISSUERS)
 def test_a_stranger_understands_it(issuer: str) -> None:
