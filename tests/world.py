@@ -18,12 +18,20 @@ from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.world import World, running_world
 from delegation.jose.keyring import SigningKey, Status, new_key
 from delegation.registry.secrets import digest, new_secret
-from tests.signing import SigningClient, SigningParty
+from tests.signing import ABSENT, SigningClient, SigningParty
 
 ONCE_API = "https://once.example/api"
 LENIENT_API = "https://lenient.example/api"
 SIGNED_API = "https://signed.example/api"
 """Admits *signing-mcp* alone."""
+EXPIRED_API = "https://expired.example/api"
+"""For which there was a grant once."""
+TEAM_API = "https://team.example/api"
+"""Admits *team-mcp* alone, for chains of the usual length; so do the next two."""
+DEEP_API = "https://deep.example/api"
+"""Where chains may be as long as they ever may."""
+ROUND_API = "https://round.example/api"
+"""Where one may act twice in a chain."""
 
 IDLE = "idle-mcp"
 """A client that may not exchange."""
@@ -34,6 +42,13 @@ ODD = "odd+mcp:50%"
 SIGNING = "signing-mcp"
 """A client with a key and without a secret."""
 SIGNING_MCP = f"https://{SIGNING}.example/mcp"
+TEAM = "team-mcp"
+"""A client with a secret and a key, that may present *planner-mcp* and the `WORKLOAD`."""
+TEAM_MCP = f"https://{TEAM}.example/mcp"
+"""Also a resource, at which *calendar-mcp* may act."""
+PLANNER = "planner-mcp"
+"""A client with a key, that may not exchange by itself."""
+WORKLOAD = "spiffe://workloads.example/planner"
 
 FAILING = ("down", "missing", "moved", "nonsense")
 """Issuers whose keys cannot be had."""
@@ -73,6 +88,26 @@ class Login(SigningParty):
         now = int(time.time())
         fresh = {"iat": now - 1, "exp": now + 3600, "jti": token_urlsafe(16)}
         return super().claims(**(dict(self._usual) | fresh | changes))
+
+
+class Platform(Login):
+    """An actor issuer: tells the service at *audience* which workload it deals with."""
+
+    def __init__(
+        self, issuer: str, *, audience: str, usual: Mapping[str, Any], kid: str | None = None
+    ) -> None:
+        super().__init__(issuer, usual=usual, kid=kid)
+        self._audience = audience
+
+    def workload(self, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """A sound JWT that names `WORKLOAD` to the service."""
+        named = {"sub": WORKLOAD, "aud": self._audience, "client_id": ABSENT, "scope": ABSENT}
+        return self.token(header={"typ": "JWT"} | dict(header or {}), **(named | claims))
+
+    def access_token(self, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+        """A sound access token of `WORKLOAD` for some API, issued to *team-mcp*."""
+        issued = {"sub": WORKLOAD, "aud": "https://elsewhere.example/api", "client_id": TEAM}
+        return self.token(header=header, **(issued | claims))
 
 
 class Signer(SigningClient):
@@ -139,6 +174,9 @@ def key_server() -> Iterator[KeyServer]:
         server.server_close()
 
 
+_OF_REFUSALS = (b":refusals", b":caps", b":alarms", b":alarmcounts", b":layout", b":workers")
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """What the ledger holds, read behind the service's back."""
@@ -146,16 +184,21 @@ class Books:
     store: "redis.Redis"
 
     def state(self) -> dict[bytes, int]:
-        """Every key but those of refusals, counters and cool-downs; of streams also the length."""
+        """Every key but those that a refusal may write to, or time; of streams also the length."""
         kept = {}
         for key in self.store.scan_iter(count=10_000):
-            if not key.endswith((b":refusals", b":caps", b":layout")) and b"cooldown" not in key:
+            if not key.endswith(_OF_REFUSALS) and b"cooldown" not in key:
                 kept[key] = int(self.store.xlen(key)) if key.endswith(b":events") else 1
         return kept
 
     def exchanges(self) -> set[bytes]:
         """The key of every record of a live exchange."""
         return set(self.store.scan_iter("dlg:*:x:*", count=10_000))
+
+    def claims(self) -> dict[bytes, int]:
+        """The key of every one-time id that was taken, and for how many seconds it still is."""
+        keys = self.store.scan_iter("dlg:*:claim:*", count=10_000)
+        return {key: int(self.store.ttl(key)) for key in keys}
 
     def refusal(self, decision: str) -> dict[str, Any]:
         """The event of a refusal that was written lately, by its decision's id."""
@@ -172,7 +215,9 @@ class TestWorld:
     """The development world, with further issuers, clients, resources and grants.
 
     *partner* is a second trusted issuer; it publishes its key under the name of the first one's.
-    *signer* is the client *signing-mcp*.
+    *federated* is a third, which may say who acts; its tokens are for *team-mcp*. *platform* is an
+    actor issuer, and *hybrid* is trusted for both. *signer*, *team* and *planner* are the clients
+    *signing-mcp*, *team-mcp* and *planner-mcp*.
     """
 
     __test__ = False
@@ -182,7 +227,12 @@ class TestWorld:
     books: Books
     login: Login
     partner: Login
+    federated: Login
+    platform: Platform
+    hybrid: Platform
     signer: Signer
+    team: Signer
+    planner: Signer
     secrets: Mapping[str, str] = field(repr=False)
 
     @property
@@ -195,13 +245,15 @@ class TestWorld:
 def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iterator[TestWorld]:
     """Start it all in *directory*, which must be empty, and stop it again."""
     directory.chmod(0o700)
-    own = {client: new_secret() for client in (IDLE, ODD)}
-    key = new_key(status=Status.ACTIVE)
-    settings = {"DELEGATION_REFUSALS_PER_MINUTE": "1000000"} | overrides
+    own = {client: new_secret() for client in (IDLE, ODD, TEAM)}
+    signing = {client: new_key(status=Status.ACTIVE) for client in (SIGNING, TEAM, PLANNER)}
+    # Nobody drains here while tests run, some of which send a hundred thousand requests.
+    roomy = {"REFUSALS_PER_MINUTE": "1000000", "MAX_UNDRAINED_EVENTS": "1000000"}
+    settings = {f"DELEGATION_{name}": value for name, value in roomy.items()} | overrides
     with (
         key_server() as keys,
         running_world(
-            directory, workers=workers, entries=_entries(keys.url, own, key), **settings
+            directory, workers=workers, entries=_entries(keys.url, own, signing), **settings
         ) as world,
         redis.Redis.from_url(world.settings.redis_url) as store,
     ):
@@ -214,7 +266,16 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
         }
         login = Login(world.issuer.url, usual=usual, key=world.issuer.key)
         partner = Login(f"{keys.url}/partner", usual=usual | {"tid": "north"}, kid=login.kid)
-        keys.documents["/partner/jwks"] = partner.jwks()
+        ours = usual | {"aud": TEAM_MCP}
+        federated = Login(f"{keys.url}/federated", usual=ours)
+        platform, hybrid = (
+            Platform(f"{keys.url}/{alias}", audience=world.url, usual=ours, kid=login.kid)
+            for alias in ("platform", "hybrid")
+        )
+        signers = (Signer(client, audience=world.url, key=key) for client, key in signing.items())
+        signer, team, planner = signers
+        for issuer in (partner, federated, platform, hybrid):
+            keys.documents[f"{issuer.issuer.removeprefix(keys.url)}/jwks"] = issuer.jwks()
         keys.down.add("/down/jwks")
         keys.documents["/moved/jwks"] = f"{keys.url}/partner/jwks"
         keys.documents["/nonsense/jwks"] = {"keys": "none"}
@@ -224,30 +285,58 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
             books=Books(store),
             login=login,
             partner=partner,
-            signer=Signer(SIGNING, audience=world.url, key=key),
+            federated=federated,
+            platform=platform,
+            hybrid=hybrid,
+            signer=signer,
+            team=team,
+            planner=planner,
             secrets={**world.secrets, **own},
         )
 
 
-def _entries(url: str, secrets: Mapping[str, str], key: SigningKey) -> dict[str, Any]:
-    """What the registry says besides the story; *key* is that of *signing-mcp*."""
+def _entries(
+    url: str, secrets: Mapping[str, str], signing: Mapping[str, SigningKey]
+) -> dict[str, Any]:
+    """What the registry says besides the story; *secrets* and *signing* keys are by client."""
+    keys = {client: {"keys": [key.published()]} for client, key in signing.items()}
     return {
         "issuers": [
             _issuer(url, "partner") | {"claims": {"tenant": "tid"}},
+            _issuer(url, "federated") | {"asserts_actors": True},
+            _issuer(url, "hybrid"),
             _issuer(url, "counted"),
             _issuer(url, "redirecting"),
             *(_issuer(url, alias) for alias in FAILING),
         ],
+        "actor_issuers": [_issuer(url, alias) for alias in ("platform", "hybrid", "down")],
         "clients": [
             _client(IDLE, exchange=False) | {"secrets": [digest(secrets[IDLE])]},
             _client(PUBLIC),
             _client(ODD) | {"audience": "urn:odd", "secrets": [digest(secrets[ODD])]},
-            _client(SIGNING) | {"keys": [key.published()]},
+            _client(SIGNING) | keys[SIGNING],
+            _client(PLANNER, exchange=False) | keys[PLANNER],
+            _client(TEAM)
+            | keys[TEAM]
+            | {
+                "secrets": [digest(secrets[TEAM])],
+                "may_present_actors": {
+                    "clients": [PLANNER],
+                    "workloads": {"platform": [WORKLOAD], "hybrid": [WORKLOAD, "alice"]},
+                },
+            },
         ],
         "resources": [
             _resource(ONCE_API),
             _resource(LENIENT_API),
             _resource(SIGNED_API, client=SIGNING),
+            _resource(EXPIRED_API),
+            {
+                "identifier": TEAM_MCP,
+                "scopes": ["calendar:read"],
+                "clients": {"calendar-mcp": ["calendar:read"]},
+            },
+            *(_resource(api, client=TEAM) for api in (TEAM_API, DEEP_API, ROUND_API)),
         ],
         "grants": [
             _grant("partners", CALENDAR_API)
@@ -255,7 +344,22 @@ def _entries(url: str, secrets: Mapping[str, str], key: SigningKey) -> dict[str,
             _grant("once", ONCE_API) | {"single_use": True},
             _grant("lenient", LENIENT_API) | {"downscope": True},
             _grant("signed", SIGNED_API) | {"client": SIGNING},
+            _grant("expired", EXPIRED_API) | {"expires": "2020-01-01T00:00:00Z"},
+            _grant("calendar-to-team", TEAM_MCP) | {"scopes": {"calendar:read": ["calendar:read"]}},
+            _team_grant("team", TEAM_API),
+            _team_grant("deep", DEEP_API) | {"chain_limit": 8},
+            _team_grant("round", ROUND_API) | {"cycles": True},
         ],
+    }
+
+
+def _team_grant(id: str, resource: str) -> dict[str, Any]:  # noqa: A002
+    return _grant(id, resource) | {
+        "client": TEAM,
+        "subjects": [
+            {"issuer": issuer, "everyone": True} for issuer in ("corp", "federated", "hybrid")
+        ],
+        "agents": ["desk-agent", "calendar-mcp"],
     }
 
 

@@ -9,15 +9,16 @@ from typing import NoReturn
 import click
 
 from delegation import preflight
-from delegation.cli.terminal import printable_lines
+from delegation.cli.terminal import printable
 from delegation.domain.errors import Unavailable
 from delegation.ledger.store import Store
 from delegation.settings import Settings, SettingsInvalid
 
 
-def give_up(message: str) -> NoReturn:
-    """End with exit status 1, and say why on standard error. The line breaks must be ours."""
-    click.echo(printable_lines(message), err=True)
+def give_up(*lines: str) -> NoReturn:
+    """End with exit status 1, and say why on standard error, in as many *lines* and no more."""
+    for line in lines:
+        click.echo(printable(line), err=True)
     sys.exit(1)
 
 
@@ -31,7 +32,7 @@ def settings() -> Settings:
     try:
         return Settings.from_environment(os.environ)
     except SettingsInvalid as invalid:
-        give_up(str(invalid))
+        give_up(*map(str, invalid.problems))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from delegation import wiring
 from delegation.audit.drain import AlreadyDraining, Drain
 from delegation.audit.events import schema_text
 from delegation.cli.common import because, connected, give_up
+from delegation.cli.terminal import printable
 
 
 @click.group()
@@ -32,7 +33,7 @@ def drain(directory: Path) -> None:
             give_up(f"Another process drains into {directory} already: let it finish.")
         except OSError as error:
             give_up(f"{because(error)}: choose a directory that can be written to.")
-    click.echo(f"{moved} events moved to {directory}.")
+    click.echo(printable(f"{moved} events moved to {directory}."))
 
 
 @audit.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from delegation.cli.common import because, connected, give_up
+from delegation.cli.terminal import printable
 from delegation.jose.keyring import SUPPORTED, Status, new_key, write_keys
 from delegation.ledger.layout import LayoutDiffers, initialize
 from delegation.preflight import KeysUnusable, keyring
@@ -28,14 +29,14 @@ def init(directory: Path) -> None:
     except OSError as error:
         give_up(f"{because(error)}: choose a directory that can be written to.")
     click.echo(f"""\
-Wrote {path}. Read it from top to bottom.
+Wrote {printable(str(path))}. Read it from top to bottom.
 
 The secret of its client calendar-mcp, shown only now: {secret}
 
 Next:
   export DELEGATION_ISSUER=https://...   # where this service will be found
   export DELEGATION_REDIS_URL=redis://...
-  export DELEGATION_REGISTRY={shlex.quote(str(directory))}
+  export DELEGATION_REGISTRY={printable(shlex.quote(str(directory)))}
   export DELEGATION_SIGNING_KEYS=keys.json
   delegation keys new keys.json
   delegation ledger init
@@ -68,7 +69,8 @@ def new_keys(file: Path, algorithm: str) -> None:
             f"{file} cannot be written ({error.strerror}): "
             "choose a directory that is there and can be written to."
         )
-    click.echo(f"Wrote {file}, which only its owner can read. Set DELEGATION_SIGNING_KEYS to it.")
+    shown = printable(str(file))
+    click.echo(f"Wrote {shown}, which only its owner can read. Set DELEGATION_SIGNING_KEYS to it.")
 
 
 @keys.command()

@@ -37,6 +37,7 @@ class Code(StrEnum):
     SHARED_KEY = "shared_key"
     SHARED_NAME = "shared_name"
     OWN_ISSUER = "own_issuer"
+    ADMIN_AUDIENCE = "admin_audience"
     SELF_TARGET = "self_target"
     UNKNOWN_REFERENCE = "unknown_reference"
     UNKNOWN_SCOPE = "unknown_scope"
@@ -54,8 +55,10 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """As compilers write it, so that editors and CI can follow it."""
-        return f"{self.file}:{self.line}: {self.message} [{self.code}]"
+        """As compilers write it, for editors and CI: one line, whatever the files have in them."""
+        line = f"{self.file}:{self.line}: {self.message} [{self.code}]"
+        # What a file says is not for a terminal to act upon, or to look like another line.
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 class RegistryInvalid(Exception):

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
+import jwt
+
 from delegation.dev.cast import CALENDAR_API
 from tests.attacks.endpoint import Answer, Endpoint
 from tests.world import Login, TestWorld
@@ -23,6 +25,7 @@ MALFORMED = Refusal(400, "invalid_request", "malformed_request")
 TOO_LARGE = Refusal(413, "invalid_request", "malformed_request")
 NOT_ALLOWED = Refusal(405, "invalid_request", "malformed_request")
 SUBJECT_TOKEN = Refusal(400, "invalid_request", "subject_token_rejected")
+ACTOR_TOKEN = Refusal(400, "invalid_request", "actor_token_rejected")
 NOT_PERMITTED = Refusal(400, "invalid_request", "not_permitted")
 TARGET = Refusal(400, "invalid_target", "not_permitted")
 SCOPE = Refusal(400, "invalid_scope", "not_permitted")
@@ -37,6 +40,7 @@ _DESCRIPTIONS = {
     TOO_LARGE: "the request is too large",
     NOT_ALLOWED: "the method is not allowed",
     SUBJECT_TOKEN: "the subject token is not acceptable",
+    ACTOR_TOKEN: "the actor token is not acceptable",
     NOT_PERMITTED: "the exchange is not permitted",
     TARGET: "no token is issued for the requested target",
     SCOPE: "the requested scope is malformed or exceeds what can be delegated",
@@ -119,10 +123,10 @@ class Attack:
         """An exchange that is sound in all but what is *altered*."""
         return self.fails(expected, lambda: self.endpoint.exchange(**altered))
 
-    def as_client(self, client: str, secret: str) -> "Attack":
-        """The same attacker, with the credentials of another client."""
+    def as_client(self, client: str, secret: str, **sound: Any) -> "Attack":
+        """The same attacker, with the credentials of another client, and what is *sound* for it."""
         attack = Attack(self.service)
-        attack.endpoint = replace(self.endpoint, client=client, secret=secret)
+        attack.endpoint = replace(self.endpoint, client=client, secret=secret, **sound)
         return attack
 
     def succeeds(self, **altered: Any) -> Answer:
@@ -167,6 +171,27 @@ class Attack:
             assert "dlg_" not in log
             long = [sent for sent in answer.sent if len(sent) >= _SECRET_LENGTH]
             assert not [sent for sent in long if sent.decode("latin-1") in log]
+
+
+def said_by(token: str) -> dict[str, Any]:
+    """The claims of a JWT; that it is signed is not looked at."""
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
+def claims_of(answer: Answer) -> dict[str, Any]:
+    """What the issued token of a granted exchange says."""
+    assert answer.status == 200, answer
+    return said_by(answer.json["access_token"])
+
+
+def chain_of(answer: Answer) -> list[dict[str, Any]]:
+    """Who acts by the issued token, each without what is nested in it, the current actor first."""
+    hops, act = [], claims_of(answer)["act"]
+    while act is not None:
+        hops.append({name: value for name, value in act.items() if name != "act"})
+        act = act.get("act")
+    return hops
 
 
 def must_be_proper(answer: Answer, expected: Refusal) -> None:

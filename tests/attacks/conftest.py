@@ -10,7 +10,8 @@ name it, two of its clients, and an issuer that it trusts:
     DELEGATION_OTHER_CLIENT_SECRET
     DELEGATION_RESOURCE             a resource at which the first client may act
     DELEGATION_SCOPE                all the scope that those tokens stand for there
-    DELEGATION_SUBJECT_ISSUER       a trusted issuer that signs with ES256, as its tokens name it
+    DELEGATION_SUBJECT_ISSUER       a trusted issuer that signs with ES256, as its tokens name it,
+                                    and that may not say who acts
     DELEGATION_SUBJECT_KEYS         a file with its private JWK Set, `kid` the RFC 7638 thumbprint
     DELEGATION_SUBJECT_CLAIMS       JSON: `sub`, `aud`, `client_id`, `scope` and what else a grant
                                     asks for, of a token that the first client may exchange
@@ -27,7 +28,7 @@ import pytest
 
 from delegation.jose.keyring import Keyring
 from tests.attacks.attack import Attack, Service
-from tests.world import Login, TestWorld, a_test_world
+from tests.world import TEAM, TEAM_API, TEAM_MCP, Login, TestWorld, a_test_world
 
 
 @pytest.fixture(name="service", scope="session")
@@ -46,12 +47,25 @@ def _attack(service: Service) -> Attack:
     return Attack(service)
 
 
-@pytest.fixture(name="own")
+@pytest.fixture(name="own", scope="session")
 def _own(service: Service) -> TestWorld:
     """Our own world, for what no other service has."""
     if service.own is None:  # pragma: no cover, not in our own runs
         pytest.skip("this needs a world of our own")
     return service.own
+
+
+@pytest.fixture(name="team")
+def _team(attack: Attack, own: TestWorld) -> Attack:
+    """An attacker who is *team-mcp*: who may present other actors, and whose tokens may have some
+    already.
+    """
+    return attack.as_client(
+        TEAM,
+        own.secrets[TEAM],
+        resource=TEAM_API,
+        token=lambda: own.login.token(aud=TEAM_MCP),
+    )
 
 
 def _named_by(environ: "os._Environ[str]") -> Service:  # pragma: no cover, not in our own runs

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_urlsafe
-from typing import Any
 
-import jwt
 import pytest
 
 from delegation import wiring
@@ -20,17 +18,11 @@ from tests.attacks.attack import (
     UNAVAILABLE,
     Attack,
     Service,
+    claims_of,
     must_be_proper,
 )
 from tests.attacks.endpoint import Answer
 from tests.world import Login, TestWorld
-
-
-def _claims(answer: Answer) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(
-        answer.json["access_token"], options={"verify_signature": False}
-    )
-    return claims
 
 
 @pytest.mark.attack(12)
@@ -132,8 +124,8 @@ def test_a_flood_of_unknown_keys(attack: Attack, own: TestWorld) -> None:
 @pytest.mark.standard("8725-3.8-1")
 def test_the_same_subject_of_two_issuers(attack: Attack, own: TestWorld) -> None:
     """Two issuers may call two people alike, and their keys alike: they stay two people."""
-    ours = _claims(attack.succeeds(subject_token=own.login.token()))
-    theirs = _claims(attack.succeeds(subject_token=own.partner.token()))
+    ours = claims_of(attack.succeeds(subject_token=own.login.token()))
+    theirs = claims_of(attack.succeeds(subject_token=own.partner.token()))
 
     assert own.login.claims()["sub"] == own.partner.claims()["sub"]
     assert ours["sub"] == "corp|alice"

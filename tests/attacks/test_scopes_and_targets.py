@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.attacks.attack import SCOPE, SUBJECT_TOKEN, TARGET, Attack, Service
+from tests.attacks.attack import NOT_PERMITTED, SCOPE, SUBJECT_TOKEN, TARGET, Attack, Service
 from tests.signing import ABSENT
-from tests.world import LENIENT_API
+from tests.world import EXPIRED_API, LENIENT_API
 
 SCOPES = {
     "not-in-subject-token": "events.write",
@@ -204,6 +204,15 @@ def test_target_tricks(attack: Attack, target: str) -> None:
 def test_target_tricks_by_name(attack: Attack, target: str) -> None:
     """A logical name is compared just as strictly."""
     attack.exchange(TARGET, resource=None, audience=target)
+
+
+@pytest.mark.attack(20)
+@pytest.mark.standard("8693-5-2")
+@pytest.mark.usefixtures("own")
+def test_a_grant_that_is_over(attack: Attack) -> None:
+    """A grant that has ended permits nothing, though it still stands in the files."""
+    for scope in (None, "events.read", "admin"):
+        attack.exchange(NOT_PERMITTED, resource=EXPIRED_API, scope=scope)
 
 
 @pytest.mark.attack(20)
