@@ -4,10 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
-from delegation.domain.errors import ActorTokenRejected, Cause, Refused, SubjectTokenRejected
+from delegation.domain.errors import Cause, Refused, SubjectTokenRejected
+from delegation.domain.exchanges import RecordedExchange
+from delegation.domain.locks import Durability, LockOrder, Target, milliseconds
 from delegation.domain.parties import Identity
+from delegation.domain.ports import TokenVerifier
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import (
     IssuedToken,
@@ -46,6 +50,7 @@ class ListLedger:
     voided: list[tuple[Delegation, Case]] = field(default_factory=list)
     refused: list[tuple[Refused, Case]] = field(default_factory=list)
     claimed: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)
+    alarms: list[Alarm] = field(default_factory=list)
     trouble: Exception | None = None
 
     def new_id(self, _root: Identity) -> str:
@@ -74,32 +79,80 @@ class ListLedger:
         holder, *_ = self.claimed.setdefault((owner, artefact), (nonce, issued_at, until))
         return holder == nonce
 
+    def is_alive(self, exchange: str, root: Identity) -> bool:
+        """Whether it was recorded for this root, and not voided."""
+        self._meet_trouble()
+        voided = {delegation.id for delegation, _ in self.voided}
+        known = {(one.id, one.subject) for one, _ in self.recorded if one.id not in voided}
+        return (exchange, root) in known
+
+    def find(self, id: str) -> RecordedExchange | None:  # noqa: A002, the field's own word
+        """What was recorded, a second after it was decided."""
+        self._meet_trouble()
+        found = [one for one, _ in self.recorded if one.id == id]
+        return _recorded(found[0]) if found else None
+
+    def sound(self, alarm: Alarm) -> None:
+        """Remember an alarm."""
+        self._meet_trouble()
+        self.alarms.append(alarm)
+
     def _meet_trouble(self) -> None:
         if self.trouble is not None:
             raise self.trouble
 
 
+def _recorded(delegation: Delegation) -> RecordedExchange:
+    """As the ledger has it."""
+    return RecordedExchange(
+        id=delegation.id,
+        alive=True,
+        recorded_at=milliseconds(delegation.decided_at) + 1000,
+        expires_at=milliseconds(delegation.expires_at),
+        subject=delegation.subject,
+        actors=tuple(actor.identity for actor in delegation.actors),
+        client=delegation.client,
+        agent=delegation.parent.agent,
+        resource=delegation.resource,
+        grant=delegation.grant,
+        scope=delegation.scope,
+        parent=delegation.parent.id if delegation.parent.is_ours else None,
+    )
+
+
+@dataclass
+class ListLocks:
+    """Remembers what was stopped; stops nothing."""
+
+    orders: list[LockOrder] = field(default_factory=list)
+
+    def new_id(self, target: Target, *, key: str | None = None) -> str:
+        """An id that can be read."""
+        return f"{target.kind.value}:{key}"
+
+    def lock(self, order: LockOrder) -> Durability:
+        """Remember it."""
+        self.orders.append(order)
+        return Durability()
+
+
 @dataclass
 class TableVerifier:
-    """Knows which token string stands for which verified token or actor, or which exception."""
+    """Knows which token string stands for which subject token; for actors asks a real verifier."""
 
-    tokens: Mapping[str, VerifiedToken | VerifiedActor | Exception]
+    tokens: Mapping[str, VerifiedToken | Exception]
+    actors: TokenVerifier
 
     def subject(self, token: PresentedToken, _registry: Registry) -> VerifiedToken:
         """Look it up; a string that is not in the table has no sound signature."""
         verified = self.tokens.get(token.value, SubjectTokenRejected(Cause.SIGNATURE))
         if isinstance(verified, Exception):
             raise verified
-        assert isinstance(verified, VerifiedToken)
         return verified
 
-    def actor(self, token: PresentedToken, _registry: Registry) -> VerifiedActor:
-        """Likewise, for an actor."""
-        verified = self.tokens.get(token.value, ActorTokenRejected(Cause.SIGNATURE))
-        if isinstance(verified, Exception):
-            raise verified
-        assert isinstance(verified, VerifiedActor)
-        return verified
+    def actor(self, token: PresentedToken, registry: Registry) -> VerifiedActor:
+        """Verify it."""
+        return self.actors.actor(token, registry)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Client,
 from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource, Targets
-from delegation.domain.tokens import Scope, VerifiedToken
+from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
 from tests.parties import (
     ALIAS,
     ALICE,
@@ -25,10 +25,14 @@ from tests.parties import (
     LOGIN,
     NOW,
     OUR_ISSUER,
+    PLANNER,
+    PLATFORM,
     ROOMS_API,
     a_client,
     a_registry,
     a_verified_token,
+    a_workload,
+    an_actor,
 )
 
 OTHER_LOGIN = "https://login.partner.example.net"
@@ -136,13 +140,50 @@ def verified_tokens(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedToken:
     )
 
 
+FOREIGN = (
+    PLANNER,
+    Identity(PLATFORM, CALENDAR_MCP),
+    Identity(LOGIN, DESK_AGENT),
+    Identity(LOGIN, "planner"),
+    ALICE,
+)
+"""Whom actor tokens of actor issuers name."""
+
+FOREIGN_IDENTITIES = IDENTITIES.filter(lambda identity: identity.issuer != OUR_ISSUER)
+
+LISTED = (*FOREIGN, Identity(OUR_ISSUER, CALENDAR_API_CLIENT))
+"""Whose actor tokens a client may be allowed to show."""
+
+
+@st.composite
+def verified_actors(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedActor:
+    """Actor tokens of every kind, many of which *calendar-mcp* may show."""
+    expires_at = now + timedelta(
+        seconds=draw(SPANS), microseconds=draw(st.sampled_from([0, 1, 999_999]))
+    )
+    client = draw(st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]))
+    by_itself = an_actor(
+        issuer=client, identity=Identity(OUR_ISSUER, client), expires_at=expires_at
+    )
+    named = draw(mostly(st.sampled_from(FOREIGN), FOREIGN_IDENTITIES))
+    by_another = a_workload(
+        issuer=named.issuer,
+        identity=named,
+        expires_at=expires_at,
+        issued_to=draw(mostly(st.sampled_from([None, CALENDAR_MCP]), st.just(CALENDAR_API_CLIENT))),
+    )
+    return draw(st.sampled_from([by_itself, by_another, by_another]))
+
+
 def may_acts() -> st.SearchStrategy[dict[str, str]]:
     """`may_act` members, most of which mean *calendar-mcp*."""
     return st.fixed_dictionaries(
         {},
         optional={
-            "iss": st.sampled_from([OUR_ISSUER, OUR_ISSUER, LOGIN]),
-            "sub": st.sampled_from([CALENDAR_MCP, CALENDAR_MCP, CALENDAR_API_CLIENT]),
+            "iss": st.sampled_from([OUR_ISSUER, OUR_ISSUER, LOGIN, PLATFORM]),
+            "sub": st.sampled_from(
+                [CALENDAR_MCP, CALENDAR_MCP, CALENDAR_API_CLIENT, PLANNER.subject]
+            ),
             "client_id": st.just(CALENDAR_MCP),
         },
     )
@@ -202,7 +243,7 @@ def grants(draw: st.DrawFn, *, id: str = "grant-1", now: datetime = NOW) -> Gran
 def resources(draw: st.DrawFn) -> tuple[Resource, ...]:
     """The calendar and the rooms, each with a catalogue, each admitting some clients."""
     every = frozenset(API_SCOPES)
-    scopes = mostly(st.just(every), subsets(API_SCOPES))
+    scopes = st.just(every) | subsets(API_SCOPES, min_size=1)
     admissions = st.dictionaries(
         st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]), subsets(API_SCOPES)
     )
@@ -211,7 +252,7 @@ def resources(draw: st.DrawFn) -> tuple[Resource, ...]:
             identifier=identifier,
             names=names,
             scopes=draw(scopes),
-            clients=draw(mostly(st.just({CALENDAR_MCP: every}), admissions)),
+            clients=draw(mostly(st.fixed_dictionaries({CALENDAR_MCP: scopes}), admissions)),
         )
         for identifier, names in [(CALENDAR_API, frozenset({"calendar"})), (ROOMS_API, frozenset())]
     )
@@ -222,6 +263,7 @@ class World:
     """One request, and all that it is decided by. Loosely held, so that a part can be removed."""
 
     subject: VerifiedToken
+    actor: VerifiedActor | None
     client: Client
     resources: tuple[Resource, ...]
     grants: tuple[Grant, ...]
@@ -241,6 +283,7 @@ class World:
         """Decide the request. Raises a `Refused`."""
         return delegate(
             self.subject,
+            self.actor,
             by=self.client,
             at=self.targets,
             scope=self.scope,
@@ -257,7 +300,12 @@ def worlds(draw: st.DrawFn) -> World:
     count = draw(st.integers(1, 2))
     return World(
         subject=draw(verified_tokens(now=now)),
-        client=a_client(),
+        actor=draw(st.none() | verified_actors(now=now)),
+        client=a_client(
+            may_present_actors=draw(
+                mostly(st.just(frozenset(LISTED)), st.frozensets(st.sampled_from(LISTED)))
+            )
+        ),
         resources=draw(resources()),
         grants=tuple(draw(grants(id=f"grant-{n}", now=now)) for n in range(1, count + 1)),
         targets=draw(TARGETS),
@@ -273,10 +321,10 @@ BOB = Identity(LOGIN, "bob")
 
 @st.composite
 def lineages(draw: st.DrawFn, *, root: Identity = ALICE) -> list[Link]:
-    """An exchange for *root*, those it grew from, and the foreign token at their start, in that
-    order.
+    """An exchange for *root*, those it grew from, the foreign token at their start, and the actor
+    tokens that came in on the way, in that order.
 
-    The chain grows by one client at each hop, as it does in life; times tie often.
+    The chain grows by one actor at each hop, as it does in life; times tie often.
     """
     hops = draw(st.integers(1, 3))
     issued = sorted(draw(st.lists(_times(), min_size=hops + 1, max_size=hops + 1)))
@@ -292,7 +340,10 @@ def lineages(draw: st.DrawFn, *, root: Identity = ALICE) -> list[Link]:
     links = [foreign]
     for hop in range(1, hops + 1):
         client = draw(st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]))
-        actors = [Identity(OUR_ISSUER, client), *actors]
+        shown = draw(st.none() | verified_actors())
+        actors = [Identity(OUR_ISSUER, client) if shown is None else shown.identity, *actors]
+        if shown is not None:
+            links.append(_actor_link(shown, id=f"shown-{hop}", issued_at=draw(_times())))
         targets = _of(root, agent, actors) | {
             Target.client(client),
             Target.resource(draw(st.sampled_from([CALENDAR_API, ROOMS_API]))),
@@ -302,6 +353,16 @@ def lineages(draw: st.DrawFn, *, root: Identity = ALICE) -> list[Link]:
         links.insert(0, Link(targets=targets, issued_at=issued[hop]))
         agent = Identity(OUR_ISSUER, client)
     return links
+
+
+def _actor_link(shown: VerifiedActor, *, id: str, issued_at: int) -> Link:  # noqa: A002
+    targets = {
+        EVERYTHING,
+        Target.issuer(shown.issuer),
+        Target.actor(shown.identity),
+        Target.token(shown.issuer, id),
+    }
+    return Link(targets=frozenset(targets), issued_at=issued_at, is_foreign=True)
 
 
 @st.composite

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -94,7 +95,7 @@ _SHOWN = 500
 @click.option(
     "--actor-token",
     default="",
-    help="Who acts, where that is not the client itself. Others can see it, too.",
+    help="Who acts, where that is not the client itself; or - as above, for one of the two.",
 )
 @click.option("--actor-token-type", default="", help="Needed with --actor-token.")
 @click.option("--curl", is_flag=True, help="Print the equivalent command instead, without secrets.")
@@ -122,20 +123,22 @@ def exchange(  # noqa: PLR0917, the options of a command
         if context.get_parameter_source("token_endpoint") is ParameterSource.COMMANDLINE:
             raise click.UsageError("Give --issuer or --token-endpoint, not both.")
         token_endpoint = None
+    request = Request(subject_token=subject_token, **wanted)
+    if bool(request.actor_token) != bool(request.actor_token_type):
+        raise click.UsageError("Give --actor-token and --actor-token-type together.")
     with _http() as http:
         endpoint = _endpoint(issuer, token_endpoint, http)
         if curl:
-            request = Request(subject_token=subject_token, **wanted)
             click.echo(_as_curl(endpoint, client_id, request.parameters()))
             return
-        request = Request(subject_token=_subject_token(subject_token), **wanted)
+        request = _completed(request)
         secret = _secret(client_secret_file)
         try:
             answer = trade(endpoint, request, client_id=client_id, client_secret=secret, http=http)
         except NoAnswer as error:
-            give_up(printable(f"{error}."))
+            give_up(f"{error}.")
         except ExchangeRefused as refused:
-            give_up("\n".join(_refusal(refused)))
+            give_up(*_refusal(refused))
     if raw:
         click.echo(printable(answer["access_token"]))
         return
@@ -156,13 +159,22 @@ def _endpoint(issuer: str | None, token_endpoint: str | None, http: httpx2.Clien
         if issuer is not None:
             return discovery.token_endpoint(issuer, http)
     except (Unusable, DiscoveryFailed) as error:
-        give_up(printable(f"{error}."))
+        give_up(f"{error}.")
     raise click.UsageError("Name the server, with --issuer or --token-endpoint.")
 
 
-def _subject_token(given: str) -> str:
-    if given != "-":
-        return given
+def _completed(request: Request) -> Request:
+    """With the token that is to be read from standard input, if there is one."""
+    if request.subject_token == request.actor_token == "-":
+        raise click.UsageError("Only one token can be read from standard input.")
+    if request.subject_token == "-":
+        return replace(request, subject_token=_token_on_standard_input())
+    if request.actor_token == "-":
+        return replace(request, actor_token=_token_on_standard_input())
+    return request
+
+
+def _token_on_standard_input() -> str:
     try:
         token = sys.stdin.read().strip()
     except UnicodeDecodeError:

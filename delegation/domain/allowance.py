@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from delegation.domain.errors import (
     ActorTokenRejected,
@@ -175,11 +176,15 @@ def _size(chain: ActorChain) -> int:
 def _expiry(
     subject: VerifiedToken, actor: VerifiedActor | None, grant: Grant, issued_at: datetime
 ) -> tuple[datetime, str]:
-    """When the token ends, and who said so: never later than either token or the grant."""
-    ends = [(subject.expires_at, "subject_token"), (issued_at + grant.lifetime, "grant")]
-    if actor is not None:
-        ends.append((actor.expires_at, "actor_token"))
+    """When the token ends, and who said so: never later than either token or the grant.
+
+    Of those that say the same, the one that a new token would not help against.
+    """
+    ends = [(issued_at + grant.lifetime, "grant")]
     if grant.expires_at is not None:
         ends.append((grant.expires_at, "grant"))
-    expires_at, limit = min(ends)
+    ends.append((subject.expires_at, "subject_token"))
+    if actor is not None:
+        ends.append((actor.expires_at, "actor_token"))
+    expires_at, limit = min(ends, key=itemgetter(0))
     return expires_at.replace(microsecond=0), limit

@@ -65,8 +65,8 @@ def _must_be_presentable(
     if listed and actor.issued_to in {None, client.id}:
         return
     # Another client's token is stolen, or lent: somebody should look at that.
-    anothers = actor.issued_to is not None or actor.identity.issuer == our_issuer
-    cause = Cause.PRESENTED_BY_ANOTHER_CLIENT if anothers else Cause.ACTOR_NOT_PRESENTABLE
+    is_a_clients = actor.issued_to is not None or actor.identity.issuer == our_issuer
+    cause = Cause.PRESENTED_BY_ANOTHER_CLIENT if is_a_clients else Cause.ACTOR_NOT_PRESENTABLE
     raise ActorTokenRejected(cause, issuer=actor.issuer, actor=actor.identity.subject)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
 from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
-from delegation.domain.trust import CLIENT_SKEW, SKEW
+from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +51,16 @@ class Delegation:
 
     def targets(self) -> frozenset[Target]:
         """All that a lock could name to stop this exchange by itself, apart from its lineage."""
-        return _targets(self.parent, self.actors) | {
-            Target.client(self.client),
-            Target.resource(self.resource),
-            Target.grant(self.grant),
-            Target.exchange(self.id),
-        }
+        shown = frozenset() if self.actor_token is None else {_signer(self.actor_token)}
+        return _targets(self.parent, self.actors).union(
+            shown,
+            {
+                Target.client(self.client),
+                Target.resource(self.resource),
+                Target.grant(self.grant),
+                Target.exchange(self.id),
+            },
+        )
 
     def actor_origin(self) -> Link | None:
         """The actor token that this grew from, too; `None` where there was none."""
@@ -70,32 +74,34 @@ class Delegation:
         parent = self.parent
         if parent.is_ours:
             return None
-        login = parent.authentication.time
+        login = parent.authentication.time or _earliest_login(parent)
         return Link(
             targets=_targets(parent, parent.actors) | {Target.token(parent.issuer, parent.id)},
             issued_at=milliseconds(parent.issued_at - SKEW),
             is_foreign=True,
-            logged_in_at=0 if login is None else milliseconds(login),
+            logged_in_at=milliseconds(login),
         )
 
 
 def _actor_link(actor: VerifiedActor) -> Link:
-    # What is good for one use is what a client signed of itself: by its own clock, in its own name.
-    by_client = actor.is_one_time
-    signer = Target.client(actor.issuer) if by_client else Target.issuer(actor.issuer)
-    skew = CLIENT_SKEW if by_client else SKEW
+    token = Target.token(actor.issuer, actor.id)
+    skew = CLIENT_SKEW if actor.is_one_time else SKEW
     return Link(
-        targets=frozenset(
-            {
-                EVERYTHING,
-                signer,
-                Target.actor(actor.identity),
-                Target.token(actor.issuer, actor.id),
-            }
-        ),
+        targets=frozenset({EVERYTHING, _signer(actor), Target.actor(actor.identity), token}),
         issued_at=milliseconds(actor.issued_at - skew),
         is_foreign=True,
+        logged_in_at=milliseconds(_earliest_login(actor)),
     )
+
+
+def _earliest_login(token: VerifiedToken | VerifiedActor) -> datetime:
+    """When whoever a token speaks of may have logged in, where it does not say."""
+    return token.issued_at - LONGEST_SESSION
+
+
+def _signer(actor: VerifiedActor) -> Target:
+    """Who wrote the actor token: what is good for one use, a client did, of itself."""
+    return Target.client(actor.issuer) if actor.is_one_time else Target.issuer(actor.issuer)
 
 
 def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:

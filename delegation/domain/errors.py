@@ -48,6 +48,7 @@ class Cause(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     LIFETIME_TOO_LONG = "lifetime_too_long"
     LIFETIME_TOO_SHORT = "lifetime_too_short"
+    LOGIN_TOO_OLD = "login_too_old"
     AUDIENCE = "audience"
     PRESENTED_BY_ANOTHER_CLIENT = "presented_by_another_client"
     CHAIN_MALFORMED = "chain_malformed"
@@ -75,9 +76,18 @@ class Cause(StrEnum):
     LINEAGE_DEAD = "lineage_dead"
     ALREADY_USED = "already_used"
 
+    KEYS_REPLACED = "keys_replaced"
 
-ALARMING = frozenset({Cause.PRESENTED_BY_ANOTHER_CLIENT, Cause.ALREADY_USED})
-"""Causes that somebody should look at now: a stolen token looks like this."""
+
+ALARMING = frozenset(
+    {
+        Cause.PRESENTED_BY_ANOTHER_CLIENT,
+        Cause.LINEAGE_DEAD,
+        Cause.ALREADY_USED,
+        Cause.KEYS_REPLACED,
+    }
+)
+"""Causes that somebody should look at now: a stolen token looks like this, or a stolen issuer."""
 
 
 class Refused(Exception):
@@ -181,3 +191,14 @@ class Unavailable(Exception):
         super().__init__(problem)
         self.problem = problem
         self.retry_after = retry_after
+
+
+class LockIncomplete(Unavailable):
+    """It is not done everywhere yet: the *missing* partitions lack it. Its event stands.
+
+    The same again completes what is missing.
+    """
+
+    def __init__(self, missing: tuple[int, ...]) -> None:
+        super().__init__("lock_incomplete")
+        self.missing = missing

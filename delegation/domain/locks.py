@@ -44,7 +44,7 @@ class Target:
 
     @classmethod
     def issuer(cls, issuer: str) -> Self:
-        """All that grew from a token of this issuer, whether it is trusted in subjects or actors."""
+        """All that grew from a token of this issuer, be it trusted in subjects or in actors."""
         return cls(Kind.ISSUER, (issuer,))
 
     @classmethod
@@ -133,8 +133,8 @@ class Link:
     """One exchange of a lineage, the foreign token at its start, or an actor token that came in.
 
     *issued_at* is the record's millisecond; for a foreign token its `iat` less the allowed skew.
-    *logged_in_at* is a foreign token's `auth_time`, 0 where it has none: unknown counts as before
-    any end.
+    *logged_in_at* is a foreign token's `auth_time`; where it has none, the earliest that a login
+    can be: unknown counts as long ago.
     """
 
     targets: frozenset[Target]
@@ -157,7 +157,8 @@ class LockOrder:
     """What an administrator asks for: a stop on *target* that begins now, and for which *reason*.
 
     *ends_at* is in milliseconds: `None` until it is lifted; not later than now for a cut-off, which
-    stops what was issued up to then and nothing that comes. *id* makes a repetition one lock.
+    stops what was issued up to then and nothing that comes. Two seconds ago is now: that is how far
+    clocks may differ. *id* makes a repetition one lock.
     """
 
     id: str

@@ -157,7 +157,8 @@ class Client:
     when this client presents it. No two clients share one. *secrets* are SHA-256 digests; two may
     be valid at once, so that they can be rotated. *keys* are for its assertions (RFC 7523 §2.2): a
     client is the issuer of these. Without secrets and keys it cannot authenticate.
-    *may_present_actors* are those, besides itself, whose actor tokens it may show.
+    *may_present_actors* are those, besides itself, whose actor tokens it may show. An auditor may
+    introspect every token of ours, not only those that are for its *audience*.
     """
 
     id: str
@@ -166,6 +167,7 @@ class Client:
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
     keys: KeySource | None = None
     may_present_actors: frozenset[Identity] = frozenset()
+    is_auditor: bool = False
 
     def holds(self, secret: str) -> bool:
         """Whether *secret* is one of its secrets. Only the form that we make ever matches.

@@ -1,10 +1,11 @@
 """What the exchange needs of the world, each as narrow as its use."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
@@ -32,6 +33,17 @@ class TokenVerifier(Protocol):
         """Verify an actor token. Raises `ActorTokenRejected`, or `Unavailable` without keys.
 
         Neither who may present it nor that it is used for the first time has been checked.
+        """
+        ...
+
+
+class OwnTokens(Protocol):
+    """Knows the tokens that we issued."""
+
+    def own(self, value: str, registry: Registry) -> VerifiedToken | None:
+        """What a token of ours says; `None` where it is none, or over. Asks nobody.
+
+        Whether it was stopped has not been checked.
         """
         ...
 
@@ -90,6 +102,25 @@ class Ledger(Protocol):
         ...
 
 
+class LiveExchanges(Protocol):
+    """Tells which exchanges are alive."""
+
+    def is_alive(self, exchange: str, root: Identity) -> bool:
+        """Whether an exchange on behalf of *root* is recorded, and nothing has stopped it.
+
+        Raises `Unavailable` where that cannot be told.
+        """
+        ...
+
+
+class RecordedExchanges(Protocol):
+    """Tells what was exchanged."""
+
+    def find(self, id: str) -> RecordedExchange | None:  # noqa: A002, the field's own word
+        """The exchange of this id; `None` where there is none, or it has expired."""
+        ...
+
+
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -109,6 +140,18 @@ class UnknownLock(Exception):
     """There is no lock of this id."""
 
 
+class LockConflict(Exception):
+    """There is a lock of this id, and it is not the one that was ordered.
+
+    *problem* is `lock_lifted` where it was the same and has been lifted since, `lock_id_taken`
+    where it is another.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
 class Locks(Protocol):
     """What administrators stop. Every verb raises `Unavailable` where it is not sure."""
 
@@ -120,11 +163,17 @@ class Locks(Protocol):
         ...
 
     def lock(self, order: LockOrder) -> Durability:
-        """Put a stop on its target, after its event; the same order again is one lock."""
+        """Put a stop on its target, after its event; the same order again is one lock.
+
+        Raises `LockIncomplete` where it does not stand everywhere yet, and `LockConflict`.
+        """
         ...
 
     def lift(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> Durability:
-        """End a lock that stands, after its event; a mistaken one never was."""
+        """End a lock that stands, after its event; a mistaken one never was.
+
+        Raises `LockIncomplete` where it has not ended everywhere yet, and `UnknownLock`.
+        """
         ...
 
     def find(self, id: str) -> BookedLock:  # noqa: A002, the field's own word
@@ -169,6 +218,33 @@ class LockEvents(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """What a worker of the token service says of itself. Times are in milliseconds.
+
+    *id* is its own alone; *revision* is that of its registry. It is ready where it has no
+    *problems*. *seen_at* is when it said so, by the store's clock.
+    """
+
+    id: str
+    revision: str
+    problems: tuple[str, ...]
+    started_at: int
+    seen_at: int = 0
+
+
+class Presence(Protocol):
+    """Which workers there are. Every verb raises `Unavailable`."""
+
+    def report(self, worker: WorkerReport) -> None:
+        """Say that this worker is there; who has not said so for long is forgotten."""
+        ...
+
+    def workers(self) -> Sequence[WorkerReport]:
+        """All that said so lately, by id."""
+        ...
+
+
 class EventWriter(Protocol):
     """Puts decisions into the words of the audit trail; each answer is one JSON object."""
 
@@ -182,6 +258,10 @@ class EventWriter(Protocol):
 
     def refused(self, decision: str, refused: Refused, case: Case) -> bytes:
         """The event of a refusal."""
+        ...
+
+    def alarm(self, alarm: Alarm) -> bytes:
+        """The event of an alarm that is no refusal."""
         ...
 
 
@@ -204,6 +284,32 @@ class StoredEvent:
     number: int
     at: int
     event: bytes
+
+
+class Alarms(Protocol):
+    """What somebody should look at now. Every verb raises `Unavailable`."""
+
+    def page(self, cursor: str | None, *, count: int) -> Page[StoredEvent]:
+        """Some of the latest alarms, newest first, and where to go on.
+
+        Raises `ValueError` for a cursor that is none of ours.
+        """
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """How many there have been of each cause."""
+        ...
+
+
+class AlarmBell(Protocol):
+    """Makes an alarm heard, where there is no refusal that says so."""
+
+    def sound(self, alarm: Alarm) -> None:
+        """Write its event, within the cap of whom it is about, and count it.
+
+        Raises `Unavailable`.
+        """
+        ...
 
 
 class UndrainedEvents(Protocol):

@@ -21,13 +21,15 @@ class Resource:
     *identifier* is what its tokens say in `aud`. *names* are the other ways to ask for it: aliases
     of its URI (a trailing slash, a default port) for `resource`, logical names for `audience`;
     always configured, never computed. *scopes* is its catalogue. *clients* are those it admits,
-    each with the scopes it may ever be given here: a client that is not named gets nothing.
+    each with the scopes it may ever be given here: a client that is not named gets nothing. One
+    that *introspects* asks us about a token each time (RFC 7662): what is stopped, stops at once.
     """
 
     identifier: str
     names: frozenset[str] = frozenset()
     scopes: Scope
     clients: Mapping[str, Scope] = field(default_factory=dict)
+    introspects: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

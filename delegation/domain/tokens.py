@@ -30,6 +30,9 @@ def format_scope(scope: Iterable[str]) -> str:
     return " ".join(sorted(scope))
 
 
+SEPARATOR = "|"
+"""Between the alias of the root identity's issuer and its subject, in the `sub` of our tokens."""
+
 SERVICE = "service"
 """The `sub_profile` of a subject that is no person."""
 

@@ -119,3 +119,14 @@ class ActorIssuer(ForeignIssuer):
     """
 
     assertion_types: frozenset[str] = frozenset({"jwt"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminIssuer(ForeignIssuer):
+    """An issuer of administrators' tokens: a list of its own, too. Its scopes are our capabilities.
+
+    *scope_claim* holds them, as one string or as an array.
+    """
+
+    scope_claim: str = "scope"
+    scope_is_array: bool = False

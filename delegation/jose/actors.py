@@ -60,7 +60,8 @@ class WorkloadToken(_OfAnActorIssuer):
     def check_type(self, token: UnverifiedToken) -> None:
         """One of the types of the entry; none counts as `jwt`."""
         must_speak_of_another(token, self.trusted)
-        if (media_type(token.type) or "jwt") not in self.trusted.assertion_types:
+        kind = "jwt" if token.type is None else media_type(token.type)
+        if kind not in self.trusted.assertion_types:
             raise TokenFault(Cause.TOKEN_TYPE, problem="typ")
 
     def read(self, token: UnverifiedToken) -> VerifiedActor:

@@ -31,6 +31,9 @@ _INLINE_SOURCES = 4096
 Fetch = Callable[[PublishedKeys], Mapping[str, Any]]
 """Gets the document at a `jwks_uri`, or raises `Unavailable`."""
 
+KeysReplaced = Callable[[str, tuple[str, ...]], None]
+"""Told whose keys were replaced, and the names of the new ones; may raise `Unavailable`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
@@ -52,7 +55,9 @@ class ForeignKeys:
     """Finds the keys of trusted issuers and clients. Safe under threads: no fetch holds a lock.
 
     *cooldown* is shared by all workers, so that unknown key ids cannot be turned into a flood of
-    requests to whoever publishes the keys. *clock* tells monotonic seconds.
+    requests to whoever publishes the keys. *replaced* is told where an owner publishes none of the
+    keys that it had: who rotates keeps some. Where it raises, the fetch has failed, and is tried
+    again. *clock* tells monotonic seconds.
     """
 
     def __init__(
@@ -60,10 +65,12 @@ class ForeignKeys:
         cooldown: Cooldown,
         *,
         fetch: Fetch | None = None,
+        replaced: KeysReplaced | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cooldown = cooldown
         self._fetch = fetch or _fetching(Fetcher())
+        self._replaced = replaced or _unheard
         self._clock = clock
         self._memo: dict[PublishedKeys, _Known] = {}
 
@@ -111,12 +118,23 @@ class ForeignKeys:
             self._memo[source] = replace(known, not_before=self._clock() + RETRY_AFTER)
         try:
             keys = _usable_keys(self._fetch(source), source)
+            if known.keys and not _kept(known.keys, keys):
+                self._replaced(source.owner, tuple(sorted(keys)))
         except Unavailable:
             result = replace(known, not_before=self._clock() + RETRY_AFTER, failing=True)
         else:
             result = _Known(keys=keys, fetched_at=self._clock())
         self._memo[source] = result
         return result
+
+
+def _unheard(_owner: str, _names: tuple[str, ...]) -> None:
+    """Nobody wants to know."""
+
+
+def _kept(old: Mapping[str, VerificationKey], new: Mapping[str, VerificationKey]) -> bool:
+    """Whether any key is still there: the key itself, for its name alone can be taken over."""
+    return any(new.get(kid) == key for kid, key in old.items())
 
 
 def _fetching(fetcher: Fetcher) -> Fetch:

@@ -16,11 +16,12 @@ from delegation.domain.parties import (
     VerifiedAssertion,
 )
 from delegation.domain.registry import Registry
-from delegation.domain.tokens import SERVICE, VerifiedToken
+from delegation.domain.tokens import SEPARATOR, SERVICE, VerifiedToken
 from delegation.domain.trust import (
     CLIENT_SKEW,
     LONGEST_ASSERTION,
     LONGEST_LIFE,
+    LONGEST_SESSION,
     SKEW,
     ForeignIssuer,
     TrustedIssuer,
@@ -30,7 +31,7 @@ from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import SUPPORTED, Keyring, new_key
 from delegation.jose.keys import VerificationKey
 from delegation.jose.parser import TokenFault, UnverifiedToken
-from delegation.jose.signer import SEPARATOR, TYPE
+from delegation.jose.signer import TYPE
 
 _OTHER_TOKENS = frozenset({"nonce", "at_hash", "c_hash", "events"})
 """What ID tokens and security events have, and access tokens have not (RFC 8693 §3)."""
@@ -122,6 +123,10 @@ class ForeignAccessToken:
             raise TokenFault(Cause.AUDIENCE, claim="aud")
         read_scope = read.scope_array if trusted.scope_is_array else read.scope
         agent = read.optional_name(claims, trusted.client_claim)
+        issued_at, authentication = read.date(claims, "iat"), read.authentication(claims)
+        if authentication.time and issued_at - authentication.time > LONGEST_SESSION:
+            # Stops on logins are forgotten when no token of such a login can be left.
+            raise TokenFault(Cause.LOGIN_TOO_OLD)
         return VerifiedToken(
             issuer=trusted.issuer,
             id=read.name(trusted.identify(claims, token.signing_input), "id"),
@@ -129,12 +134,12 @@ class ForeignAccessToken:
             alias=trusted.alias,
             audience=audience,
             scope=read_scope(claims, trusted.scope_claim),
-            issued_at=read.date(claims, "iat"),
+            issued_at=issued_at,
             expires_at=read.date(claims, "exp"),
             agent=agent,
             actors=self._actors(claims),
             may_act=read.may_act(claims),
-            authentication=read.authentication(claims),
+            authentication=authentication,
             claims=read.named(claims, trusted.claims),
             sub_profile=SERVICE if trusted.is_of_a_service(claims, agent) else None,
         )

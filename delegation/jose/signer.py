@@ -7,14 +7,11 @@ from jwt import PyJWT
 
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Unavailable
-from delegation.domain.tokens import SERVICE, IssuedToken, TokenType, format_scope
+from delegation.domain.tokens import SEPARATOR, SERVICE, IssuedToken, TokenType, format_scope
 from delegation.jose.keyring import Keyring
 
 TYPE = "at+jwt"
 """The header `typ` of our tokens (RFC 9068 §2.1)."""
-
-SEPARATOR = "|"
-"""Between the alias of the root identity's issuer and its subject, in our `sub`."""
 
 _PROBE = b"delegation: signing self-test"
 

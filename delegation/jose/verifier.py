@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from jwt import PyJWTError
 
+from delegation.domain.administration import Administrator, AdministratorRejected
 from delegation.domain.errors import (
     ActorTokenRejected,
     AssertionRejected,
@@ -19,6 +20,7 @@ from delegation.domain.ports import Clock
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import PresentedToken, TokenType, VerifiedActor, VerifiedToken
 from delegation.jose.actors import ActorAccessToken, WorkloadToken
+from delegation.jose.admin import AdminAccessToken
 from delegation.jose.claims import date, name
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring
@@ -70,8 +72,19 @@ class JwtVerifier:
                 assertion = self._verified(unverified, self._assertion_profile(issuer, registry))
                 return _by_itself(assertion, registry.issuer)
             profile = self._actor_profile(issuer, token.type, registry)
-            known["issuer"] = issuer
+            known["issuer"] = profile.issuer
             return self._verified(unverified, profile)
+
+    def own(self, value: str, registry: Registry) -> VerifiedToken | None:
+        """What a token of ours says; `None` where it is none, or over. Asks nobody for keys."""
+        try:
+            unverified = parse(value)
+            if unverified.claims.get("iss") != registry.issuer:
+                return None
+            profile = OwnAccessToken(registry=registry, keyring=self._keyring)
+            return self._verified(unverified, profile)
+        except (TokenFault, *_MISREAD):
+            return None
 
     def assertion(self, value: str, registry: Registry) -> VerifiedAssertion:
         """Verify what a client says to authenticate (RFC 7523 §3, rfc7523bis).
@@ -91,6 +104,21 @@ class JwtVerifier:
             problem = type(error).__name__
             raise AssertionRejected(Cause.TOKEN_CLAIMS, claimed=claimed, problem=problem) from error
 
+    def administrator(self, value: str, registry: Registry) -> Administrator:
+        """Verify what an administrator brings: an access token of an admin issuer, for us alone.
+
+        Raises `AdministratorRejected`; `Unavailable` if keys are out of reach.
+        """
+        try:
+            unverified = parse(value)
+            issuer = name(unverified.claims.get("iss"), "iss")
+            return self._verified(unverified, self._admin_profile(issuer, registry))
+        except TokenFault as fault:
+            raise AdministratorRejected(fault.cause, **fault.detail) from fault
+        except _MISREAD as error:
+            problem = type(error).__name__
+            raise AdministratorRejected(Cause.TOKEN_CLAIMS, problem=problem) from error
+
     def _profile(self, unverified: UnverifiedToken, registry: Registry) -> Profile[VerifiedToken]:
         """Only the issuer decides, compared as an exact string: nothing is derived from it."""
         issuer = unverified.claims.get("iss")
@@ -109,6 +137,12 @@ class JwtVerifier:
             raise TokenFault(Cause.ISSUER_NOT_TRUSTED)
         kind = WorkloadToken if declared is TokenType.JWT else ActorAccessToken
         return kind(trusted=trusted, our_issuer=registry.issuer, keys=self._keys)
+
+    def _admin_profile(self, issuer: str, registry: Registry) -> AdminAccessToken:
+        trusted = registry.admin_issuers.get(issuer)
+        if trusted is None:
+            raise TokenFault(Cause.ISSUER_NOT_TRUSTED)
+        return AdminAccessToken(trusted=trusted, audience=registry.admin_audience, keys=self._keys)
 
     def _assertion_profile(self, claimed: str, registry: Registry) -> ClientAssertion:
         client = registry.clients.get(claimed)

@@ -7,11 +7,12 @@ from delegation.domain.grants import Agents, Grant, Subjects
 from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, PublishedKeys
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
-from delegation.domain.trust import ActorIssuer, TrustedIssuer
+from delegation.domain.trust import ActorIssuer, AdminIssuer, TrustedIssuer
 from delegation.registry.entries import Entries
 from delegation.registry.keys import as_text
 from delegation.registry.schema import (
     ActorIssuerEntry,
+    AdminIssuerEntry,
     ClientEntry,
     GrantEntry,
     IssuerEntry,
@@ -20,15 +21,19 @@ from delegation.registry.schema import (
 )
 
 
-def build(entries: Entries, *, issuer: str, revision: str) -> Registry:
+def build(
+    entries: Entries, *, issuer: str, revision: str, admin_audience: str | None = None
+) -> Registry:
     """The registry that *entries* describe. They are taken to be free of problems."""
     issuers = {sited.entry.alias: sited.entry.issuer for sited in entries.issuers}
     platforms = {sited.entry.alias: sited.entry.issuer for sited in entries.actor_issuers}
     return Registry.of(
         issuer=issuer,
+        admin_audience=admin_audience,
         revision=revision,
         issuers=[_issuer(sited.entry) for sited in entries.issuers],
         actor_issuers=[_actor_issuer(sited.entry) for sited in entries.actor_issuers],
+        admin_issuers=[_admin_issuer(sited.entry) for sited in entries.admin_issuers],
         clients=[_client(sited.entry, issuer, platforms) for sited in entries.clients],
         resources=[_resource(sited.entry) for sited in entries.resources],
         grants=[_grant(sited.entry, issuers) for sited in entries.grants],
@@ -71,6 +76,20 @@ def _actor_issuer(entry: ActorIssuerEntry) -> ActorIssuer:
     )
 
 
+def _admin_issuer(entry: AdminIssuerEntry) -> AdminIssuer:
+    return AdminIssuer(
+        issuer=entry.issuer,
+        alias=entry.alias,
+        jwks_uri=entry.jwks_uri,
+        algorithms=frozenset(entry.algorithms),
+        types=frozenset(entry.types),
+        legacy_types=entry.legacy_types,
+        scope_claim=entry.scope_claim,
+        scope_is_array=entry.scope_format == "array",
+        private_network=entry.private_network,
+    )
+
+
 def _client(entry: ClientEntry, our_issuer: str, platforms: Mapping[str, str]) -> Client:
     shown = entry.may_present_actors
     return Client(
@@ -87,6 +106,7 @@ def _client(entry: ClientEntry, our_issuer: str, platforms: Mapping[str, str]) -
                 for subject in subjects
             ]
         ),
+        is_auditor=entry.auditor,
     )
 
 
@@ -110,6 +130,7 @@ def _resource(entry: ResourceEntry) -> Resource:
         names=frozenset(entry.names),
         scopes=frozenset(entry.scopes),
         clients={client: frozenset(scopes) for client, scopes in entry.clients.items()},
+        introspects=entry.introspects,
     )
 
 

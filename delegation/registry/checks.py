@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from delegation.domain.registry import usual_admin_audience
 from delegation.registry.entries import E, Entries, Sited, closest
 from delegation.registry.keys import key_problems
 from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
     ActorIssuerEntry,
+    AdminIssuerEntry,
     ClientEntry,
     GrantEntry,
     IssuerEntry,
@@ -35,14 +37,17 @@ RESERVED_CLAIMS = frozenset(
 """Claims with a meaning of their own, which no configuration may give them another."""
 
 
-def check(entries: Entries, *, issuer: str) -> Iterator[Problem]:
+def check(entries: Entries, *, issuer: str, admin_audience: str | None = None) -> Iterator[Problem]:
     """Everything that is wrong with *entries* together, for a service that is itself *issuer*."""
     yield from _ids(entries)
     for trusted in entries.issuers:
         yield from _claims(trusted)
         yield from _actors(trusted)
     yield from _actor_issuers(entries)
+    for administering in entries.admin_issuers:
+        yield from _scope_claim(administering)
     yield from _ourselves(entries, issuer)
+    yield from _administration(entries, admin_audience or usual_admin_audience(issuer))
     yield from _audiences_and_secrets(entries.clients)
     yield from key_problems(entries.clients)
     yield from _names(entries.resources)
@@ -52,6 +57,7 @@ def check(entries: Entries, *, issuer: str) -> Iterator[Problem]:
         yield from _presentable(client, entries)
     for resource in entries.resources:
         yield from _admissions(resource, clients, entries)
+        yield from _introspection(resource, entries)
     issuers = {trusted.entry.alias: trusted for trusted in reversed(entries.issuers)}
     resources = {one.entry.identifier: one for one in reversed(entries.resources)}
     for grant in entries.grants:
@@ -67,6 +73,8 @@ def _ids(entries: Entries) -> Iterator[Problem]:
     yield from _repeated(entries.issuers, "issuer", lambda entry: entry.issuer)
     yield from _repeated(entries.actor_issuers, "alias", lambda entry: entry.alias)
     yield from _repeated(entries.actor_issuers, "issuer", lambda entry: entry.issuer)
+    yield from _repeated(entries.admin_issuers, "alias", lambda entry: entry.alias)
+    yield from _repeated(entries.admin_issuers, "issuer", lambda entry: entry.issuer)
     yield from _repeated(entries.clients, "id", lambda entry: entry.id)
     yield from _repeated(entries.resources, "identifier", lambda entry: entry.identifier)
     yield from _repeated(entries.grants, "id", lambda entry: entry.id)
@@ -148,8 +156,8 @@ def _ourselves(entries: Entries, issuer: str) -> Iterator[Problem]:
     A slash or a capital letter makes no other name here: who reads it would be misled.
     """
     us = _alike(issuer)
-    trusting: list[Sited[IssuerEntry] | Sited[ActorIssuerEntry]]
-    trusting = [*entries.issuers, *entries.actor_issuers]
+    trusting: list[Sited[IssuerEntry] | Sited[ActorIssuerEntry] | Sited[AdminIssuerEntry]]
+    trusting = [*entries.issuers, *entries.actor_issuers, *entries.admin_issuers]
     for trusted in trusting:
         for key in ("issuer", "actor_issuer"):
             if _alike(getattr(trusted.entry, key, "")) == us:
@@ -165,6 +173,26 @@ def _ourselves(entries: Entries, issuer: str) -> Iterator[Problem]:
             if _alike(name) == us:
                 message = "this service itself is never a resource: remove it"
                 yield resource.problem(Code.OWN_ISSUER, message, *at)
+
+
+def _scope_claim(administering: Sited[AdminIssuerEntry]) -> Iterator[Problem]:
+    """One claim has one meaning, here too."""
+    if administering.entry.scope_claim in RESERVED_CLAIMS - {"scope"}:
+        message = "`scope_claim` is a claim that means something else; as a rule it is `scope`"
+        yield administering.problem(Code.RESERVED_CLAIM, message, "scope_claim")
+
+
+def _administration(entries: Entries, audience: str) -> Iterator[Problem]:
+    """No token that is issued here, or presented here, opens the admin API."""
+    for client in entries.clients:
+        if _alike(client.entry.audience) == _alike(audience):
+            message = "`audience` is that of the admin API: a client has one of its own"
+            yield client.problem(Code.ADMIN_AUDIENCE, message, "audience")
+    for resource in entries.resources:
+        for at, name in _all_names(resource.entry):
+            if _alike(name) == _alike(audience):
+                message = "the admin API is never a resource: remove it"
+                yield resource.problem(Code.ADMIN_AUDIENCE, message, *at)
 
 
 def _alike(name: str) -> str:
@@ -219,6 +247,18 @@ def _admissions(
             if _alike(name) in own:
                 message = f"`{id_}` is this resource itself: it cannot be admitted to itself"
                 yield resource.problem(Code.SELF_TARGET, message, *at)
+
+
+def _introspection(resource: Sited[ResourceEntry], entries: Entries) -> Iterator[Problem]:
+    """What is said to ask about each token can: else a stop would count as complete too early."""
+    able = (
+        client.entry.auditor or client.entry.audience == resource.entry.identifier
+        for client in entries.clients
+    )
+    all_read = entries.whole and len(entries.clients) >= len(entries.named["clients"])
+    if resource.entry.introspects and all_read and not any(able):
+        message = "`introspects`, but no client has this for its `audience`: nobody could ask"
+        yield resource.problem(Code.CONTRADICTION, message, "introspects")
 
 
 def _target(

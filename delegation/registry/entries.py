@@ -16,6 +16,7 @@ from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
     SECTIONS,
     ActorIssuerEntry,
+    AdminIssuerEntry,
     ClientEntry,
     Entry,
     GrantEntry,
@@ -28,6 +29,7 @@ NAMED_BY: Mapping[str, str] = MappingProxyType(
     {
         "issuers": "alias",
         "actor_issuers": "alias",
+        "admin_issuers": "alias",
         "clients": "id",
         "resources": "identifier",
         "grants": "id",
@@ -67,6 +69,7 @@ class Entries:
 
     issuers: list[Sited[IssuerEntry]] = field(default_factory=list)
     actor_issuers: list[Sited[ActorIssuerEntry]] = field(default_factory=list)
+    admin_issuers: list[Sited[AdminIssuerEntry]] = field(default_factory=list)
     clients: list[Sited[ClientEntry]] = field(default_factory=list)
     resources: list[Sited[ResourceEntry]] = field(default_factory=list)
     grants: list[Sited[GrantEntry]] = field(default_factory=list)

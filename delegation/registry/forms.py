@@ -171,6 +171,13 @@ Name = Annotated[
         test=is_name,
     ),
 ]
+ServiceValue = Annotated[
+    Name,
+    Form(
+        should_be="text without braces, but for `{client}`",
+        pattern=r"(?:[^\x00-\x1F\x7F{}]|\{client\}){1,255}",
+    ),
+]
 Scopes = Annotated[list[ScopeToken], Field(min_length=1)]
 Algorithm = Literal[
     "ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"

@@ -48,12 +48,13 @@ class Snapshot:
         return cls(tuple((name, text.encode("latin-1")) for name, text in json.loads(packed)))
 
 
-def load(directory: Path, *, issuer: str) -> Registry:
+def load(directory: Path, *, issuer: str, admin_audience: str | None = None) -> Registry:
     """The registry that the files in *directory* describe, for a service that is itself *issuer*.
 
-    Without the directory, or without files, it permits nothing. Raises `RegistryInvalid`.
+    *admin_audience* is what administrators' tokens are for; `None` for what is usual. Without the
+    directory, or without files, it permits nothing. Raises `RegistryInvalid`.
     """
-    return parse(snapshot(directory), issuer=issuer)
+    return parse(snapshot(directory), issuer=issuer, admin_audience=admin_audience)
 
 
 def snapshot(directory: Path) -> Snapshot:
@@ -82,13 +83,13 @@ def snapshot(directory: Path) -> Snapshot:
     return Snapshot(tuple(sorted(files)))
 
 
-def parse(files: Snapshot, *, issuer: str) -> Registry:
+def parse(files: Snapshot, *, issuer: str, admin_audience: str | None = None) -> Registry:
     """The registry that *files* describe. Raises `RegistryInvalid` with all that is wrong."""
     entries, problems = collect(read(name, content) for name, content in files.files)
-    problems.extend(check(entries, issuer=issuer))
+    problems.extend(check(entries, issuer=issuer, admin_audience=admin_audience))
     if problems:
         raise RegistryInvalid(problems)
-    return build(entries, issuer=issuer, revision=files.revision)
+    return build(entries, issuer=issuer, revision=files.revision, admin_audience=admin_audience)
 
 
 def _files(directory: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:

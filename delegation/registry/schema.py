@@ -29,6 +29,7 @@ from delegation.registry.forms import (
     Scopes,
     ScopeToken,
     SecretDigest,
+    ServiceValue,
     TargetName,
     Uri,
 )
@@ -111,11 +112,12 @@ class IssuerEntry(Entry):
     actor_issuer: Issuer = Field(
         "", description="The issuer of the actors in `act` that name none."
     )
-    service_claims: dict[ClaimName, Annotated[list[Name], Field(min_length=1)]] = Field(
+    service_claims: dict[ClaimName, Annotated[list[ServiceValue], Field(min_length=1)]] = Field(
         {},
         min_length=1,
         description="How to tell a machine's own token where its `sub` is not its client: claims, "
-        "each with the values that say so. `{client}` stands for the client claim.",
+        "each with the values that say so. `{client}` stands for the client claim, in upper or "
+        "lower case.",
     )
     private_network: bool = Field(
         default=False,
@@ -151,6 +153,31 @@ class ActorIssuerEntry(Entry):
     )
     client_claim: ClaimName = Field(
         "client_id", description="The claim with the client it issued an access token to."
+    )
+    private_network: bool = Field(
+        default=False,
+        description="Whether its keys may be fetched from a loopback or private address.",
+    )
+
+
+class AdminIssuerEntry(Entry):
+    """An admin issuer: whose tokens administrators bring. Their scopes are our capabilities."""
+
+    issuer: Issuer = Field(description="What its tokens say in `iss`, exactly.")
+    alias: Alias = Field(description="Our short name for it.")
+    jwks_uri: Uri = Field(description="Where it publishes its keys.")
+    algorithms: list[Algorithm] = Field(
+        min_length=1, description="The algorithms it signs with. Only asymmetric ones."
+    )
+    types: list[MediaType] = Field(
+        ["at+jwt"], min_length=1, description="The `typ` of its access tokens."
+    )
+    legacy_types: bool = Field(
+        default=False, description="Whether it sends access tokens with no `typ`, or with `JWT`."
+    )
+    scope_claim: ClaimName = Field("scope", description="The claim with the token's scope.")
+    scope_format: Literal["string", "array"] = Field(
+        "string", description="Whether that claim is a string with spaces or an array."
     )
     private_network: bool = Field(
         default=False,
@@ -229,6 +256,11 @@ class ClientEntry(Entry):
         description="Who, besides itself, may act where it shows their actor token.",
     )
     exchange: bool = Field(description="Whether it may exchange tokens. Must be written.")
+    auditor: bool = Field(
+        default=False,
+        description="Whether it may introspect every token that we issue, not only those that are "
+        "for its `audience`.",
+    )
 
 
 class ResourceEntry(Entry):
@@ -246,6 +278,11 @@ class ResourceEntry(Entry):
         min_length=1,
         description="The clients that it admits, each with the most it may be given here. Without "
         "any it admits nobody.",
+    )
+    introspects: bool = Field(
+        default=False,
+        description="Whether it introspects each token each time: then what is stopped stops here "
+        "at once. A client with its identifier as `audience` asks for it, or an auditor.",
     )
 
 
@@ -320,6 +357,9 @@ class File(BaseModel):
 
     issuers: list[IssuerEntry] = Field([], description="Whose tokens are accepted.")
     actor_issuers: list[ActorIssuerEntry] = Field([], description="Whose tokens may show who acts.")
+    admin_issuers: list[AdminIssuerEntry] = Field(
+        [], description="Whose tokens open the admin API."
+    )
     clients: list[ClientEntry] = Field([], description="Who may ask for tokens.")
     resources: list[ResourceEntry] = Field([], description="What tokens are issued for.")
     grants: list[GrantEntry] = Field([], description="Who may act for whom, where and how.")

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import jwt
 import pytest
@@ -67,6 +68,41 @@ def test_the_token_alone(server: Server) -> None:
 
     assert ran.out == "opaque\n"
     assert "subject_token=from-a-pipe&" in server.asked[-1].content
+
+
+def test_who_acts_by_standard_input(server: Server) -> None:
+    """One of the two tokens can be read from there, whichever it is."""
+    arguments = ("--actor-token", "-", "--actor-token-type", "urn:x")
+
+    ran = _exchange(server, "--raw", *arguments, given="from-a-pipe\n")
+
+    assert (ran.out, ran.err) == ("opaque\n", "")
+    sent = dict(parse_qsl(server.asked[-1].content))
+    assert sent["subject_token"] == "the-users-token"
+    assert (sent["actor_token"], sent["actor_token_type"]) == ("from-a-pipe", "urn:x")
+
+
+def test_one_token_by_standard_input(server: Server) -> None:
+    """Nothing is split or guessed where both are to be read."""
+    arguments = ("--actor-token", "-", "--actor-token-type", "urn:x", "--subject-token", "-")
+
+    ran = _exchange(server, *arguments, given="from-a-pipe\n")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.endswith("Error: Only one token can be read from standard input.\n")
+    assert TOKEN not in {asked.path for asked in server.asked}
+
+
+@pytest.mark.standard("8693-2.1-5")
+@pytest.mark.parametrize("half", [("--actor-token", "t"), ("--actor-token-type", "urn:x")])
+def test_half_an_actor(server: Server, half: tuple[str, str]) -> None:
+    """Token and type belong together (RFC 8693 §2.1): the one without the other is not sent."""
+    for arguments in ((), ("--curl",)):
+        ran = _exchange(server, *half, *arguments)
+
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.endswith("Error: Give --actor-token and --actor-token-type together.\n")
+    assert server.asked == []
 
 
 def test_a_token_that_is_no_jwt(server: Server) -> None:

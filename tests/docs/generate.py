@@ -163,6 +163,8 @@ def _preset(info: FieldInfo) -> str:
     """What a key that is left out means."""
     if info.is_required():
         return "must be written"
+    if info.default_factory is not None:
+        return "none"
     match info.default:
         case bool() as value:
             return f"`{str(value).lower()}`"

@@ -19,10 +19,11 @@ from click.testing import CliRunner
 from delegation.cli import main
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import AssertionRejected, Cause, Refused, SubjectTokenRejected
+from delegation.domain.parties import Identity
 from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
-from delegation.domain.tokens import VerifiedToken
+from delegation.domain.tokens import TokenType, VerifiedToken
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import SigningKey, Status, new_key
 from delegation.jose.verifier import JwtVerifier
@@ -276,25 +277,66 @@ def test_an_id_is_made_where_there_is_none() -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
+KEYCLOAKS_USER = "0f0e5c1e-hidden-user-of-a-client"
+AUTH0S_CLIENT = "K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja@clients"
+
+
 @pytest.mark.parametrize(
-    ("section", "sub", "recognised"),
+    ("section", "claims"),
     [
-        (OKTA, "0oabskvc6442nkvQO0h7", True),
-        (KEYCLOAK, "0f0e5c1e-hidden-user-of-a-client", False),
-        (AUTH0, "K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja@clients", False),
+        (OKTA, {"sub": "0oabskvc6442nkvQO0h7"}),
+        (
+            KEYCLOAK,
+            {"sub": KEYCLOAKS_USER, "preferred_username": "service-account-desk-agent"},
+        ),
+        (
+            KEYCLOAK,
+            {
+                "sub": KEYCLOAKS_USER,
+                "azp": "Desk-Agent",
+                "preferred_username": "service-account-desk-agent",
+            },
+        ),
+        (KEYCLOAK, {"sub": KEYCLOAKS_USER, "client_id": "desk-agent"}),
+        (AUTH0, {"sub": AUTH0S_CLIENT}),
+        (AUTH0_OWN, {"sub": AUTH0S_CLIENT}),
     ],
-    ids=[OKTA, KEYCLOAK, AUTH0],
+    ids=["okta", "keycloak", "keycloak-case", "keycloak-client-id", "auth0", "auth0-own"],
 )
-def test_which_machines_are_recognised(section: str, sub: str, *, recognised: bool) -> None:
-    """As the page says; where they are not, a grant that asks for a group keeps them out."""
+def test_machines_are_recognised(section: str, claims: dict[str, Any]) -> None:
+    """By the entry as it stands: only a grant for services matches, whatever else holds."""
     entries = described(section)
+
+    verified = verify(section, entries, **claims)
+    with pytest.raises(Refused) as refused:
+        exchange(section, entries, **claims)
+
+    assert verified.is_of_a_service
+    assert not verify(section, entries).is_of_a_service
+    assert refused.value.cause is Cause.NO_GRANT
+
+
+@pytest.mark.parametrize(
+    ("section", "claims"),
+    [
+        (KEYCLOAK, {"sub": KEYCLOAKS_USER, "preferred_username": "service-account-desk-agent"}),
+        (AUTH0, {"sub": AUTH0S_CLIENT}),
+        (AUTH0_OWN, {"sub": AUTH0S_CLIENT}),
+    ],
+    ids=[KEYCLOAK, AUTH0, AUTH0_OWN],
+)
+def test_without_its_marks_a_machine_passes_for_a_person(
+    section: str, claims: dict[str, Any]
+) -> None:
+    """What the page warns of: then a grant that asks for a group keeps it out."""
+    entries = described(section, service_claims=ABSENT)
     groups = entries["issuers"][0]["claims"]["groups"]
 
-    verified = verify(section, entries, sub=sub, **{groups: ABSENT})
+    verified = verify(section, entries, **claims)
     with pytest.raises(Refused) as refused:
-        exchange(section, entries, sub=sub, **{groups: ABSENT})
+        exchange(section, entries, **claims, **{groups: ABSENT})
 
-    assert verified.is_of_a_service is recognised
+    assert not verified.is_of_a_service
     assert refused.value.cause is Cause.NO_GRANT
 
 
@@ -340,7 +382,7 @@ def the_client(number: int, **changes: Any) -> dict[str, Any]:
     return {"clients": [entry | changes]}
 
 
-CLIENT, RESOURCE, GRANT, TWO_SECRETS, KEYS, JWKS_URI = range(6)
+CLIENT, RESOURCE, GRANT, TWO_SECRETS, KEYS, JWKS_URI, SHOWING = range(7)
 
 CORP = {
     "issuers": [
@@ -392,6 +434,19 @@ def test_the_entries_with_keys_load(number: int) -> None:
     assert client.secrets == ()
 
 
+def test_whoever_is_listed_may_be_shown() -> None:
+    """Another client, and a workload of a platform; nobody else, and not the other way round."""
+    registry = load(registered(SHOWING))
+
+    clients = registry.clients
+    assert clients["calendar-mcp"].may_present_actors == {
+        Identity(OUR_ISSUER, "planner"),
+        Identity("https://workloads.example.com", "spiffe://example.com/mailer"),
+    }
+    assert clients["planner"].may_present_actors == frozenset()
+    assert registry.issuers == {}
+
+
 def test_the_assertion_is_accepted() -> None:
     """What the page makes and signs authenticates the client that the page registers."""
     make, sign = blocks("register-a-client", "python")
@@ -407,8 +462,10 @@ def test_the_assertion_is_accepted() -> None:
     )
 
     verified = verifier.assertion(page["assertion"](OUR_ISSUER), registry)
+    shown = verifier.actor(presented(page["assertion"](OUR_ISSUER), TokenType.JWT), registry)
 
     assert verified.client.id == "calendar-mcp"
+    assert shown.identity == Identity(OUR_ISSUER, "calendar-mcp")
     assert list(the_client(KEYS)["clients"][0]["keys"][0]) == list(key)
     with pytest.raises(AssertionRejected):
         verifier.assertion(page["assertion"](f"{OUR_ISSUER}/token"), registry)

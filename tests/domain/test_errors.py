@@ -96,8 +96,15 @@ def test_what_would_have_sufficed_is_nothing_by_default() -> None:
 
 
 def test_a_stolen_token_alarms() -> None:
-    """As does one that is used again; not every refusal does."""
-    assert {Cause.PRESENTED_BY_ANOTHER_CLIENT, Cause.ALREADY_USED} == ALARMING
+    """As does one that is used again, or after its end, and an issuer that is another suddenly;
+    not every refusal does.
+    """
+    assert {
+        Cause.PRESENTED_BY_ANOTHER_CLIENT,
+        Cause.LINEAGE_DEAD,
+        Cause.ALREADY_USED,
+        Cause.KEYS_REPLACED,
+    } == ALARMING
 
 
 def test_where_there_is_no_answer_the_client_is_told_when_to_come_back() -> None:

@@ -7,12 +7,42 @@ import pytest
 
 from delegation.domain.case import Case, ExchangeRequest
 from delegation.domain.delegations import Delegation
-from delegation.domain.errors import Cause, NotPermitted, Refused, SubjectTokenRejected, Unavailable
+from delegation.domain.errors import (
+    ActorTokenRejected,
+    Cause,
+    NotPermitted,
+    Refused,
+    SubjectTokenRejected,
+    Unavailable,
+)
 from delegation.domain.exchange import Exchange, refusals_recorded
+from delegation.domain.locks import milliseconds
 from delegation.domain.parties import Identity
 from delegation.domain.registry import Registry
-from delegation.domain.tokens import IssuedToken, PresentedToken, TokenType, VerifiedToken
-from tests.parties import ALICE, NOW, a_case, a_request, a_verified_token
+from delegation.domain.tokens import (
+    IssuedToken,
+    PresentedToken,
+    TokenType,
+    VerifiedActor,
+    VerifiedToken,
+)
+from tests.parties import (
+    ALICE,
+    CALENDAR_MCP,
+    NOW,
+    PLANNER,
+    a_case,
+    a_client,
+    a_presented_token,
+    a_request,
+    a_verified_token,
+    a_workload,
+    an_actor,
+)
+
+ACTOR_TOKEN = a_presented_token(value="actor", type=TokenType.JWT)
+SHOWING = a_request(actor_token=ACTOR_TOKEN)
+"""A request that shows who acts."""
 
 
 @dataclass(kw_only=True)
@@ -28,6 +58,9 @@ class Surroundings:
     recorded: list[Delegation] = field(default_factory=list)
     voided: list[Delegation] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    claimed: list[tuple[str, str, str, int, int]] = field(default_factory=list)
+    shown: VerifiedActor = field(default_factory=an_actor)
+    is_free: bool = True
 
     def exchange(self, request: ExchangeRequest, case: Case) -> IssuedToken:
         """Trade, in these surroundings."""
@@ -39,6 +72,18 @@ class Surroundings:
         self._do("verify")
         assert (token, registry.revision) == (a_request().subject_token, "revision-1")
         return a_verified_token()
+
+    def actor(self, token: PresentedToken, registry: Registry) -> VerifiedActor:
+        """Verify an actor token, which always means the one that is *shown*."""
+        self._do("verify_actor")
+        assert (token, registry.revision) == (ACTOR_TOKEN, "revision-1")
+        return self.shown
+
+    def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
+        """Take an id, which *is_free* or not."""
+        self._do("claim")
+        self.claimed.append((owner, artefact, nonce, issued_at, until))
+        return self.is_free
 
     def clock(self) -> datetime:
         """Tell the time of the story."""
@@ -203,3 +248,91 @@ def test_where_nothing_is_refused_nothing_is_recorded() -> None:
 
     assert token.id == "exchange-1"
     assert "refuse" not in world.done
+
+
+@pytest.mark.standard("8693-2.1-14", "8693-A-6")
+def test_an_actor_token_is_used_up_once_the_exchange_is_decided() -> None:
+    """Both tokens are verified before anything is decided, and nothing is claimed before that."""
+    world, case = Surroundings(), a_case()
+
+    world.exchange(SHOWING, case)
+
+    assert world.done == [
+        *("verify", "verify_actor", "clock", "new_id"),
+        *("claim", "record", "sign"),
+    ]
+    assert case.actor == world.recorded[0].actor_token == an_actor()
+
+
+@pytest.mark.standard("8693-A-6")
+def test_an_actor_token_is_claimed_by_its_own_id_for_as_long_as_it_lives() -> None:
+    """In the name of the client that signed it, as this request: as it would be to authenticate."""
+    world = Surroundings()
+
+    world.exchange(SHOWING, a_case(nonce="nonce-7"))
+
+    now = milliseconds(NOW)
+    assert world.claimed == [(CALENDAR_MCP, "actor-1", "nonce-7", now - 1000, now + 60_000)]
+
+
+@pytest.mark.standard("8693-A-6", "8693-2.2.2-1")
+def test_an_actor_token_that_was_used_is_refused() -> None:
+    """Whoever comes second may be a thief: nothing is recorded for it, and it alarms."""
+    world = Surroundings(is_free=False)
+
+    with pytest.raises(ActorTokenRejected) as caught:
+        world.exchange(SHOWING, a_case())
+
+    assert caught.value.cause is Cause.ALREADY_USED
+    assert caught.value.detail == {"issuer": CALENDAR_MCP}
+    assert world.done[-1] == "claim"
+    assert world.recorded == []
+
+
+def test_what_an_issuer_wrote_is_good_for_its_whole_life() -> None:
+    """The token of a workload is claimed by nobody."""
+    world = Surroundings(shown=a_workload())
+    case = a_case(client=a_client(may_present_actors=frozenset({PLANNER})))
+
+    world.exchange(SHOWING, case)
+
+    assert world.claimed == []
+    assert world.recorded[0].actor_token == a_workload()
+
+
+@pytest.mark.standard("8693-A-6")
+@pytest.mark.parametrize(
+    ("shown", "scope"),
+    [
+        pytest.param(an_actor(expires_at=NOW), None, id="by-the-actor-token"),
+        pytest.param(an_actor(), frozenset({"events.share"}), id="by-the-scope"),
+    ],
+)
+def test_a_refused_exchange_uses_no_actor_token_up(
+    shown: VerifiedActor, scope: frozenset[str] | None
+) -> None:
+    """Whatever it is refused for; and the event still has the actor token."""
+    world, case = Surroundings(shown=shown), a_case()
+
+    with pytest.raises(Refused):
+        world.exchange(a_request(actor_token=ACTOR_TOKEN, scope=scope), case)
+
+    assert world.done[-1] == "new_id"
+    assert case.actor is shown
+
+
+@pytest.mark.parametrize(
+    ("failing", "follows"),
+    [("verify_actor", "verify_actor"), ("claim", "claim"), ("record", "record")],
+)
+def test_nothing_is_recorded_or_signed_where_a_step_before_fails(
+    failing: str, follows: str
+) -> None:
+    """There is no answer then, neither yes nor no."""
+    world = Surroundings(failing=failing, failure=Unavailable("ledger"))
+
+    with pytest.raises(Unavailable):
+        world.exchange(SHOWING, a_case())
+
+    assert world.done[-1] == follows
+    assert world.recorded == []

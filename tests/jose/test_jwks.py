@@ -399,3 +399,111 @@ def test_a_redirecting_server_has_no_keys(server, world):
         with pytest.raises(Unavailable):
             keys.find(issuer, LOGIN.kid)
     assert len(server.requests) == 1
+
+
+# When all keys are others
+
+
+class Told:
+    """Remembers whose keys were replaced, and by what."""
+
+    def __init__(self):
+        self.heard = []
+        self.trouble = None
+
+    def __call__(self, owner, names):
+        """Hear of it, or fail."""
+        if self.trouble is not None:
+            raise self.trouble
+        self.heard.append((owner, names))
+
+
+@pytest.fixture(name="told")
+def _told():
+    return Told()
+
+
+@pytest.fixture(name="watched")
+def _watched(world, told):
+    return ForeignKeys(world, fetch=world.fetch, replaced=told, clock=world.clock)
+
+
+OTHER_KEY, THIRD_KEY = (new_key("ES256", Status.NEXT).published() for _ in range(2))
+
+
+def test_keys_that_are_replaced_wholly_are_told(world, watched, told):
+    """None of the old ones is left: that is no rotation. It is told once, and they are used."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = [OTHER_KEY, THIRD_KEY], world.now + FRESH_FOR
+
+    watched.find(ISSUER, OTHER_KEY["kid"])
+    world.now += FRESH_FOR
+    watched.find(ISSUER, OTHER_KEY["kid"])
+
+    assert told.heard == [(LOGIN.issuer, tuple(sorted((OTHER_KEY["kid"], THIRD_KEY["kid"]))))]
+
+
+def test_another_key_under_the_old_name_is_told(world, watched, told):
+    """A name can be taken over: it is the key that counts."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = [OTHER_KEY | {"kid": LOGIN.kid}], world.now + FRESH_FOR
+
+    watched.find(ISSUER, LOGIN.kid)
+
+    assert told.heard == [(LOGIN.issuer, (LOGIN.kid,))]
+
+
+def test_no_keys_at_all_are_told(world, watched, told):
+    """Who publishes nothing that can be used has replaced them, too."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = [], world.now + FRESH_FOR
+
+    assert is_unknown(watched, LOGIN.kid)
+    assert told.heard == [(LOGIN.issuer, ())]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [[EC_KEY], [EC_KEY, OTHER_KEY], [OTHER_KEY, EC_KEY, THIRD_KEY]],
+    ids=["the same", "one more", "two more"],
+)
+def test_a_rotation_is_not_told(world, watched, told, keys):
+    """Who rotates keeps a key for a while; and the first that are known replace none."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = keys, world.now + FRESH_FOR
+
+    watched.find(ISSUER, LOGIN.kid)
+
+    assert told.heard == []
+
+
+def test_an_outage_is_not_told(world, watched, told):
+    """Keys that cannot be fetched are not replaced."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.is_up, world.now = False, world.now + FRESH_FOR
+
+    watched.find(ISSUER, LOGIN.kid)
+
+    assert told.heard == []
+
+
+def test_what_cannot_be_told_is_not_believed(world, watched, told):
+    """Where the alarm cannot be written the new keys wait; it is not lost."""
+    watched.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = [OTHER_KEY], world.now + FRESH_FOR
+    told.trouble = Unavailable("ledger_unreachable")
+
+    with pytest.raises(Unavailable):
+        watched.find(ISSUER, OTHER_KEY["kid"])
+    told.trouble, world.now = None, world.now + RETRY_AFTER
+    watched.find(ISSUER, OTHER_KEY["kid"])
+
+    assert told.heard == [(LOGIN.issuer, (OTHER_KEY["kid"],))]
+
+
+def test_nobody_has_to_be_told(world, keys):
+    """Without anybody who wants to know, they are replaced in silence."""
+    keys.find(ISSUER, LOGIN.kid)
+    world.keys, world.now = [OTHER_KEY], world.now + FRESH_FOR
+
+    assert keys.find(ISSUER, OTHER_KEY["kid"]).kid == OTHER_KEY["kid"]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from delegation.domain.errors import Cause, SubjectTokenRejected, Unavailable
 from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Identity
 from delegation.domain.tokens import UNKNOWN, Authentication, TokenType
+from delegation.domain.trust import LONGEST_SESSION
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.verifier import JwtVerifier
 from tests.parties import (
@@ -121,6 +122,46 @@ def test_our_own_token_is_understood():
     assert token.is_ours
 
 
+@pytest.mark.standard("7662-2")
+def test_our_own_token_is_told_from_all_others():
+    """`own` understands what `subject` does of ours, and nothing of anybody else's."""
+    registry = a_registry()
+
+    assert verifier.own(our_token(), registry) == verified(our_token())
+    assert verifier.own(login.token(), registry) is None
+
+
+@pytest.mark.standard("7662-2")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "x.y.z",
+        our_token(exp=NOW_S),
+        our_token(iss=[OUR_ISSUER]),
+        our_token(act=ABSENT),
+        our_token(aud=["a", "b"]),
+        our_token(sub="nowhere|alice"),
+        our_token(scope="a  b"),
+        our_token(jti=5),
+        us.token(header={"typ": "JWT"}),
+        login.token(iss=OUR_ISSUER),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_sound_token_of_ours_is_none(value):
+    """Why is nobody's business who asks about a token; and nobody's keys are fetched for it."""
+
+    def fetch(_):
+        raise AssertionError("somebody was asked")
+
+    alone = JwtVerifier(
+        keyring=a_keyring(us), keys=ForeignKeys(NoCooldown(), fetch=fetch), clock=lambda: NOW
+    )
+
+    assert alone.own(value, a_registry()) is None
+
+
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA", "RS256", "PS256"])
 def test_every_usual_algorithm_verifies(algorithm):
     """A token verifies under each algorithm that its issuer's entry lists."""
@@ -168,6 +209,17 @@ def test_how_a_person_logged_in_is_read():
     assert token.authentication == Authentication(
         time=NOW - timedelta(minutes=10), acr="gold", amr=("pwd", "otp")
     )
+
+
+@pytest.mark.standard("REV-3")
+def test_a_login_that_is_too_long_past_is_refused():
+    """Stops on logins are forgotten after the longest session: nothing may come from before it."""
+    longest = int(LONGEST_SESSION.total_seconds())
+    issued_at = NOW_S - 60
+
+    assert verified(login.token(iat=issued_at, auth_time=issued_at - longest))
+    too_old = login.token(iat=issued_at, auth_time=issued_at - longest - 1)
+    assert cause_of(too_old) is Cause.LOGIN_TOO_OLD
 
 
 @pytest.mark.parametrize(
@@ -267,7 +319,7 @@ def test_only_listed_algorithms_count():
 # 2. and 3. Other kinds of tokens
 
 
-@pytest.mark.standard("8693-3-1", "8725-3.11-1", "8725-3.12-1")
+@pytest.mark.standard("8693-3-1", "8725-3.11-1", "8725-3.12-1", "STK-8")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -561,7 +613,7 @@ def test_no_token_brings_its_own_key(member):
 # 15. Copies
 
 
-@pytest.mark.standard("8725-3.3-1")
+@pytest.mark.standard("8725-3.3-1", "STK-10")
 @pytest.mark.parametrize("id_claim", ["jti", None])
 def test_a_malleated_copy_is_the_same_token(id_claim):
     """A second signature made from the first (r, n-s) may verify, but has the same id."""
@@ -754,6 +806,7 @@ def test_our_token_has_all_its_claims(claim, value):
     assert cause_of(our_token(**{claim: value})) is Cause.TOKEN_CLAIMS
 
 
+@pytest.mark.standard("JWKS-1")
 def test_every_published_key_of_ours_verifies():
     """A token that was signed before a rotation is good for as long as its key is published."""
     keyring = a_keyring(us)
@@ -882,7 +935,7 @@ def test_a_malformed_login_is_refused(login_claims):
 # Refusals
 
 
-@pytest.mark.standard("8693-2.2.2-1", "8693-2.2.2-5")
+@pytest.mark.standard("8693-2.2.2-1", "8693-2.2.2-5", "8693-2.1-14")
 @pytest.mark.parametrize(
     "value",
     [

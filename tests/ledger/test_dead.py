@@ -116,6 +116,7 @@ def agrees(ask, world: World) -> None:
 FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.mark.standard("7009-4")
 @given(world=worlds())
 @settings(max_examples=500, suppress_health_check=FIXTURES)
 def test_the_script_means_what_the_domain_means(ask, world):

@@ -50,6 +50,25 @@ grants:
     expires: 2027-01-01T00:00:00Z
 """
 
+ACTOR_ISSUERS = """\
+actor_issuers:
+  - issuer: https://workloads.example.com
+    alias: platform
+    jwks_uri: https://workloads.example.com/jwks
+    algorithms: [ES256]
+"""
+
+WITH_ACTORS = ACTOR_ISSUERS + STORY.replace(
+    "    exchange: true\n",
+    """\
+    exchange: true
+    may_present_actors:
+      clients: [calendar-api]
+      workloads: {platform: [planner, "spiffe://example.com/planner"]}
+""",
+)
+"""The story where *calendar-mcp* may show the tokens of another client and of two workloads."""
+
 
 def of(*files: str | bytes, issuer: str = OUR_ISSUER) -> Registry:
     """The registry of these files, which are called `0.yaml`, `1.yaml` and so on."""

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delegation.domain.grants import Agents, Grant, Subjects
-from delegation.domain.parties import Client
+from delegation.domain.parties import Client, Identity
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.trust import ActorIssuer, TrustedIssuer
 from delegation.registry.loader import MAX_FILE_BYTES, Snapshot, load, snapshot
 from delegation.registry.problems import Code, RegistryInvalid
 from tests.registry import story
@@ -84,6 +84,7 @@ issuers:
     several_audiences: true
     asserts_actors: true
     actor_issuer: https://agents.example.com
+    service_claims: {gty: [client-credentials, app], sub: ["{client}@clients"]}
     private_network: true
 """
 
@@ -104,8 +105,111 @@ issuers:
         several_audiences=True,
         asserts_actors=True,
         actor_issuer="https://agents.example.com",
+        service_claims={
+            "gty": frozenset({"client-credentials", "app"}),
+            "sub": frozenset({"{client}@clients"}),
+        },
         private_network=True,
     )
+
+
+def test_an_actor_issuer_is_no_trusted_issuer() -> None:
+    """It stands in a list of its own, with what it does differently."""
+    plain = story.of(story.WITH_ACTORS)
+    other = story.of("""
+actor_issuers:
+  - issuer: https://login.example.com
+    alias: corp
+    jwks_uri: http://localhost:8000/keys
+    algorithms: [RS256, EdDSA]
+    types: [at+jwt, vnd.example.at+jwt]
+    legacy_types: true
+    assertion_types: [jwt, wimse-id+jwt]
+    id_claim: null
+    client_claim: azp
+    private_network: true
+""")
+
+    platform = ActorIssuer(
+        issuer="https://workloads.example.com",
+        alias="platform",
+        jwks_uri="https://workloads.example.com/jwks",
+        algorithms=frozenset({"ES256"}),
+    )
+    assert plain.actor_issuers == {platform.issuer: platform}
+    assert plain.issuers == story.of(story.STORY).issuers
+    assert plain.aliases.keys() == {"corp"}
+    assert other.issuers == {}
+    assert [*other.actor_issuers.values()] == [
+        ActorIssuer(
+            issuer="https://login.example.com",
+            alias="corp",
+            jwks_uri="http://localhost:8000/keys",
+            algorithms=frozenset({"RS256", "EdDSA"}),
+            types=frozenset({"at+jwt", "vnd.example.at+jwt"}),
+            legacy_types=True,
+            assertion_types=frozenset({"jwt", "wimse-id+jwt"}),
+            id_claim=None,
+            client_claim="azp",
+            private_network=True,
+        )
+    ]
+
+
+@pytest.mark.standard("8693-A-1")
+def test_an_issuer_may_be_trusted_in_both() -> None:
+    """Under the same alias or another: each list has its own."""
+    both = story.ACTOR_ISSUERS.replace("workloads.", "login.").replace("platform", "corp")
+
+    registry = story.of(both + story.STORY)
+
+    assert registry.issuers.keys() == registry.actor_issuers.keys() == {"https://login.example.com"}
+
+
+@pytest.mark.standard("8693-A-2")
+def test_a_client_may_show_those_that_its_entry_lists() -> None:
+    """Other clients are identities of ours, workloads of their platform; nobody, where none is."""
+    clients = story.of(story.WITH_ACTORS).clients
+
+    assert clients["calendar-mcp"].may_present_actors == {
+        Identity(story.OUR_ISSUER, "calendar-api"),
+        Identity("https://workloads.example.com", "planner"),
+        Identity("https://workloads.example.com", "spiffe://example.com/planner"),
+    }
+    assert clients["calendar-api"].may_present_actors == frozenset()
+
+
+@pytest.mark.standard("8693-A-2")
+def test_who_may_introspect() -> None:
+    """Nobody is an auditor, and no API asks each time, unless that is written."""
+    silent = story.of(story.STORY)
+    rooms = "    scopes: [rooms.read]\n"
+    spoken = story.of(
+        story.STORY.replace("exchange: false\n", "exchange: false\n    auditor: true\n").replace(
+            rooms, rooms + "    introspects: true\n"
+        )
+    )
+
+    assert not any(client.is_auditor for client in silent.clients.values())
+    assert not any(resource.introspects for resource in silent.resources.values())
+    assert {one.id for one in spoken.clients.values() if one.is_auditor} == {"calendar-api"}
+    introspecting = {one.identifier for one in spoken.resources.values() if one.introspects}
+    assert introspecting == {"https://rooms.example.com/api"}
+
+
+@pytest.mark.parametrize(
+    "shown", ["{}", "{clients: [calendar-api]}", "{workloads: {platform: [planner]}}"]
+)
+def test_a_client_shows_no_more_than_is_written(shown: str) -> None:
+    """A key that is left out, or an empty mapping, means nobody."""
+    whole = story.of(story.WITH_ACTORS).clients["calendar-mcp"].may_present_actors
+    start, _, rest = story.WITH_ACTORS.partition("    may_present_actors:\n")
+    after = rest[rest.index("  - id: calendar-api") :]
+
+    less = story.of(f"{start}    may_present_actors: {shown}\n{after}").clients["calendar-mcp"]
+
+    assert less.may_present_actors < whole
+    assert len(less.may_present_actors) == int(shown != "{}")
 
 
 def test_a_grant_may_differ_in_every_way() -> None:

@@ -255,6 +255,14 @@ TOGETHER = [
         17,
         "`calendar-mcp` is this resource itself",
     ),
+    Row(
+        "nobody-asks",
+        "    scopes: [rooms.read]\n",
+        "    scopes: [rooms.read]\n    introspects: true\n",
+        Code.CONTRADICTION,
+        23,
+        "nobody could ask",
+    ),
     Row("us", LOGIN, "issuer: https://sts.example.com\n", Code.OWN_ISSUER, 2, "itself"),
     Row("us-slash", LOGIN, "issuer: https://sts.example.com/\n", Code.OWN_ISSUER, 2, "itself"),
     Row("us-case", LOGIN, "issuer: https://STS.example.com\n", Code.OWN_ISSUER, 2, "remove it"),
@@ -304,6 +312,201 @@ TOGETHER = [
     ),
 ]
 
+PLATFORM = story.ACTOR_ISSUERS
+"""An entry that is right, in lines 7 to 11 where it stands before the clients."""
+
+OTHER_PLATFORM = (
+    "  - {issuer: https://other.example.com, alias: other, algorithms: [ES256],\n"
+    "     jwks_uri: https://other.example.com/jwks}\n"
+)
+
+
+def _of_actors(name: str, text: str, code: Code, line: int, message: str) -> Row:
+    """A mistake in actor issuers that stand before the clients."""
+    return Row(name, "clients:\n", f"{text}clients:\n", code, line, message)
+
+
+def _of_api(name: str, text: str, code: Code, message: str) -> Row:
+    """A mistake in a line that is added to the entry of *calendar-api*."""
+    old = "    exchange: false\n"
+    return Row(name, old, f"{old}    {text}\n", code, 15, message)
+
+
+def _of_login(name: str, text: str, code: Code, message: str) -> Row:
+    """A mistake in a line that is added to the entry of the trusted issuer."""
+    return Row(name, CORP, f"{CORP}    {text}\n", code, 4, message)
+
+
+ACTORS = [
+    _of_actors(
+        "alias",
+        PLATFORM + OTHER_PLATFORM.replace("other,", "platform,"),
+        Code.DUPLICATE_ID,
+        12,
+        "`alias` is used already at 0.yaml:8",
+    ),
+    _of_actors(
+        "issuer",
+        PLATFORM + OTHER_PLATFORM.replace("other.example.com,", "workloads.example.com,"),
+        Code.DUPLICATE_ID,
+        12,
+        "`issuer` is used already at 0.yaml:8",
+    ),
+    _of_actors("id", PLATFORM + "    id_claim: sub\n", Code.RESERVED_CLAIM, 12, "it is `jti`"),
+    _of_actors(
+        "client-claim",
+        PLATFORM + "    client_claim: aud\n",
+        Code.RESERVED_CLAIM,
+        12,
+        "`client_claim` is a claim that means something else; as a rule it is `client_id`",
+    ),
+    _of_actors(
+        "same",
+        PLATFORM + "    id_claim: azp\n    client_claim: azp\n",
+        Code.CONTRADICTION,
+        8,
+        "`id_claim` and `client_claim` must be two different claims",
+    ),
+    _of_actors(
+        "us",
+        PLATFORM.replace("issuer: https://workloads.", "issuer: https://STS."),
+        Code.OWN_ISSUER,
+        8,
+        "`issuer` is this service itself",
+    ),
+    _of_actors(
+        "http",
+        PLATFORM.replace("https://workloads.example.com\n", "http://x.test\n"),
+        Code.WRONG_VALUE,
+        8,
+        WEB,
+    ),
+    _of_actors(
+        "type", PLATFORM + "    types: [jwt]\n", Code.RESERVED_TYPE, 12, "`legacy_types: true`"
+    ),
+    *(
+        _of_actors(
+            f"assertion-type-{kind}",
+            PLATFORM + f"    assertion_types: [jwt, {kind}]\n",
+            Code.RESERVED_TYPE,
+            12,
+            "an entry of `assertion_types` must be a type that no other kind of token has",
+        )
+        for kind in ("at+jwt", "client-authentication+jwt", "oauth-id-jag+jwt")
+    ),
+    _of_actors(
+        "assertion-case",
+        PLATFORM + "    assertion_types: [JWT]\n",
+        Code.WRONG_VALUE,
+        12,
+        "a media type in lower case",
+    ),
+    _of_actors(
+        "no-assertions",
+        PLATFORM + "    assertion_types: []\n",
+        Code.EMPTY_VALUE,
+        12,
+        "`assertion_types` is empty",
+    ),
+    _of_actors(
+        "subjects-key",
+        PLATFORM + "    asserts_actors: true\n",
+        Code.UNKNOWN_KEY,
+        12,
+        "`asserts_actors` is no key here",
+    ),
+    _of_actors(
+        "no-keys",
+        PLATFORM.replace("    jwks_uri: https://workloads.example.com/jwks\n", ""),
+        Code.MISSING_KEY,
+        8,
+        "`jwks_uri` is missing. Where it publishes its keys.",
+    ),
+    Row(
+        "client-of-that-name",
+        "clients:\n  - id: calendar-mcp\n",
+        f"{PLATFORM}clients:\n"
+        "  - {id: 'https://workloads.example.com', audience: x, exchange: false}\n"
+        "  - id: calendar-mcp\n",
+        Code.CONTRADICTION,
+        8,
+        "the client at 0.yaml:13 has this for its id: rename that",
+    ),
+    _of_api(
+        "shows-nobody",
+        "may_present_actors: {clients: [calendar]}",
+        Code.UNKNOWN_REFERENCE,
+        "there is no `calendar` among the clients; did you mean",
+    ),
+    _of_api(
+        "shows-itself",
+        "may_present_actors: {clients: [calendar-mcp, calendar-api]}",
+        Code.CONTRADICTION,
+        "a client may always act itself: take it out",
+    ),
+    _of_api(
+        "shows-of-nowhere",
+        "may_present_actors: {workloads: {corp: [planner]}}",
+        Code.UNKNOWN_REFERENCE,
+        "there is no `corp` among the actor_issuers",
+    ),
+    _of_api(
+        "shows-none", "may_present_actors: {clients: []}", Code.EMPTY_VALUE, "`clients` is empty"
+    ),
+    _of_api(
+        "shows-no-workload",
+        "may_present_actors: {workloads: {}}",
+        Code.EMPTY_VALUE,
+        "`workloads` is empty",
+    ),
+    _of_api(
+        "shows-none-of-a-platform",
+        "may_present_actors: {workloads: {corp: []}}",
+        Code.EMPTY_VALUE,
+        "`workloads` is empty",
+    ),
+    _of_api(
+        "shows-any",
+        "may_present_actors: any",
+        Code.WRONG_TYPE,
+        "`may_present_actors` must be a mapping",
+    ),
+    _of_api(
+        "shows-agents",
+        "may_present_actors: {agents: [desk-agent]}",
+        Code.UNKNOWN_KEY,
+        "`agents` is no key here; did you mean `clients`?",
+    ),
+    _of_api(
+        "shows-no-client-id",
+        "may_present_actors: {clients: ['a|b']}",
+        Code.WRONG_VALUE,
+        "an entry of `clients` must be 1 to 255 visible ASCII characters",
+    ),
+    _of_api(
+        "shows-of-no-alias",
+        "may_present_actors: {workloads: {Platform: [planner]}}",
+        Code.WRONG_VALUE,
+        "a key of `workloads` must be 1 to 32 lower-case letters",
+    ),
+    _of_api(
+        "shows-a-list",
+        "may_present_actors: {workloads: [planner]}",
+        Code.WRONG_TYPE,
+        "`workloads` must be a mapping",
+    ),
+    _of_login(
+        "placeholder",
+        "service_claims: {name: ['service-account-{client_id}']}",
+        Code.WRONG_VALUE,
+        "must be text without braces, but for `{client}`",
+    ),
+    _of_login("brace", "service_claims: {name: ['x}']}", Code.WRONG_VALUE, "without braces"),
+    _of_login("no-marks", "service_claims: {}", Code.EMPTY_VALUE, "`service_claims` is empty"),
+    _of_login("no-mark", "service_claims: {gty: []}", Code.EMPTY_VALUE, "is empty"),
+    _of_login("mark", "service_claims: {gty: machine}", Code.WRONG_TYPE, "must be a list"),
+]
+
 
 def _problems_of(*files: str | bytes) -> tuple[Problem, ...]:
     with pytest.raises(RegistryInvalid) as caught:
@@ -318,7 +521,12 @@ def _problems_of(*files: str | bytes) -> tuple[Problem, ...]:
     "row",
     [
         pytest.param(row, id=f"{group}-{row.name}")
-        for group, rows in (("syntax", SYNTAX), ("shape", SHAPE), ("together", TOGETHER))
+        for group, rows in (
+            ("syntax", SYNTAX),
+            ("shape", SHAPE),
+            ("together", TOGETHER),
+            ("actors", ACTORS),
+        )
         for row in rows
     ],
 )
@@ -332,6 +540,19 @@ def test_a_mistake_is_found_at_its_line(row: Row) -> None:
     found = [one for one in problems if (one.code, one.line) == (row.code, row.line)]
     assert len(problems) == 1 + row.more, "\n".join(map(str, problems))
     assert [row.message in problem.message for problem in found] == [True]
+
+
+@pytest.mark.standard("8693-4.1-9")
+@pytest.mark.parametrize(
+    "claim",
+    ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "may_act", "scope", "sub"],
+)
+def test_a_claim_with_a_meaning_of_its_own_keeps_it(claim: str) -> None:
+    """It is matched under no other name, and no other claim under its name."""
+    for claims in (f"{{groups: groups, x: {claim}}}", f"{{groups: groups, {claim}: x}}"):
+        (problem,) = _problems_of(story.STORY.replace("{groups: groups}", claims))
+
+        assert problem.code is Code.RESERVED_CLAIM
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -381,6 +602,16 @@ def test_nothing_is_said_to_be_missing_while_a_section_cannot_be_read(other: str
 
     assert {problem.file for problem in problems} == {"0.yaml", "1.yaml"}
     assert Code.UNKNOWN_REFERENCE not in {problem.code for problem in problems}
+
+
+@pytest.mark.parametrize("other", ["a: [", "clients: [{id: rooms-api}]\n"])
+def test_nobody_is_said_to_ask_for_nothing_while_a_client_cannot_be_read(other: str) -> None:
+    """It may be the one."""
+    text = story.STORY.replace("[rooms.read]\n", "[rooms.read]\n    introspects: true\n")
+
+    problems = _problems_of(text, other)
+
+    assert {problem.file for problem in problems} == {"1.yaml"}
 
 
 def test_a_duplicate_is_found_across_files() -> None:

@@ -16,7 +16,7 @@ from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, P
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import VerifiedToken
-from delegation.domain.trust import TrustedIssuer
+from delegation.domain.trust import ActorIssuer, TrustedIssuer
 from delegation.registry.checks import RESERVED_CLAIMS
 from delegation.registry.problems import RegistryInvalid
 from tests.registry import client_keys, story
@@ -31,6 +31,9 @@ words = st.text(
 scopes = st.frozensets(st.sampled_from(SCOPES), min_size=1)
 claim_names = st.text(st.sampled_from("abcxyz:/._"), min_size=1, max_size=9)
 
+marks = st.builds(
+    str.__add__, words.filter(lambda word: not {*"{}"} & {*word}), st.sampled_from(["", "{client}"])
+)
 names_for_claims = words.filter(lambda name: name not in RESERVED_CLAIMS)
 zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.builds(datetime.fromtimestamp, st.integers(0, 2**37), zones)
@@ -55,11 +58,42 @@ def issuers(draw: st.DrawFn, number: int) -> TrustedIssuer:
         asserts_actors=asserts,
         actor_issuer=draw(st.sampled_from([None, "https://x.test"])) if asserts else None,
         claims=draw(st.dictionaries(names_for_claims, claim_names, max_size=2)),
+        service_claims=draw(
+            st.dictionaries(claim_names, st.frozensets(marks, min_size=1), max_size=2)
+        ),
         private_network=draw(st.booleans()),
     )
 
 
-def a_client(id_: str, secrets: list[bytes], keys: KeySource | None) -> Client:
+@st.composite
+def actor_issuers(draw: st.DrawFn, number: int) -> ActorIssuer:
+    """An actor issuer, likewise; some are trusted in subjects, too."""
+    return ActorIssuer(
+        issuer=f"https://login{number}.example.com",
+        alias=f"{number}{draw(st.text(st.sampled_from('az09-'), max_size=31))}",
+        jwks_uri=f"https://login{number}.example.com/keys?a=b",
+        algorithms=draw(st.frozensets(st.sampled_from(["ES256", "RS256", "EdDSA"]), min_size=1)),
+        types=draw(st.frozensets(st.sampled_from(["at+jwt", "x+jwt"]), min_size=1)),
+        legacy_types=draw(st.booleans()),
+        assertion_types=draw(st.frozensets(st.sampled_from(["jwt", "y+jwt"]), min_size=1)),
+        id_claim=draw(st.sampled_from(["jti", "uti", None])),
+        client_claim=draw(st.sampled_from(["client_id", "azp", "cid"])),
+        private_network=draw(st.booleans()),
+    )
+
+
+@st.composite
+def presentable(draw: st.DrawFn, id_: str, platforms: list[ActorIssuer]) -> frozenset[Identity]:
+    """Some whose actor tokens the client *id_* may show."""
+    others = [Identity(OUR_ISSUER, name) for name in CLIENTS if name != id_]
+    known = [st.sampled_from(others)]
+    known += [st.builds(Identity, st.just(platform.issuer), words) for platform in platforms]
+    return draw(st.frozensets(st.one_of(known), max_size=4))
+
+
+def a_client(
+    id_: str, secrets: list[bytes], keys: KeySource | None, shown: frozenset[Identity]
+) -> Client:
     """A client with an audience of its own."""
     return Client(
         id=id_,
@@ -67,6 +101,8 @@ def a_client(id_: str, secrets: list[bytes], keys: KeySource | None) -> Client:
         may_exchange=id_ == "mcp-a",
         secrets=tuple(secrets),
         keys=keys,
+        may_present_actors=shown,
+        is_auditor=id_ == "mcp-b",
     )
 
 
@@ -133,6 +169,8 @@ def grants(draw: st.DrawFn, number: int, resource: Resource, issuer: TrustedIssu
 def registries(draw: st.DrawFn) -> Registry:
     """A registry without contradictions."""
     trusted = [draw(issuers(number)) for number in range(draw(st.integers(1, 2)))]
+    platforms = [draw(actor_issuers(number)) for number in range(draw(st.integers(0, 2)))]
+    shown = {id_: draw(presentable(id_, platforms)) for id_ in CLIENTS}
     secrets = draw(st.lists(st.binary(min_size=32, max_size=32), unique=True, max_size=4))
     resources = []
     for number in range(draw(st.integers(1, 2))):
@@ -144,15 +182,17 @@ def registries(draw: st.DrawFn) -> Registry:
                 names=frozenset(draw(st.sets(st.sampled_from([f"api{number}", f"urn:{number}"])))),
                 scopes=catalogue,
                 clients=draw(st.dictionaries(st.sampled_from(CLIENTS), admitted, min_size=1)),
+                introspects=draw(st.booleans()),
             )
         )
     return Registry.of(
         issuer=OUR_ISSUER,
         revision="",
         issuers=trusted,
+        actor_issuers=platforms,
         clients=[
-            a_client("mcp-a", secrets[:2], draw(st.none() | INLINE)),
-            a_client("mcp-b", secrets[2:], draw(st.none() | PUBLISHED)),
+            a_client("mcp-a", secrets[:2], draw(st.none() | INLINE), shown["mcp-a"]),
+            a_client("mcp-b", secrets[2:], draw(st.none() | PUBLISHED), shown["mcp-b"]),
         ],
         resources=resources,
         grants=[
@@ -167,7 +207,8 @@ def as_content(registry: Registry) -> dict[str, Any]:
     found = {resource.identifier: resource for resource in registry.resources.values()}
     return {
         "issuers": [_issuer(one) for one in registry.issuers.values()],
-        "clients": [_client(one) for one in registry.clients.values()],
+        "actor_issuers": [_actor_issuer(one) for one in registry.actor_issuers.values()],
+        "clients": [_client(one, registry) for one in registry.clients.values()],
         "resources": [_resource(one) for one in found.values()],
         "grants": [_grant(one, registry) for some in registry.grants.values() for one in some],
     }
@@ -184,14 +225,38 @@ def _issuer(one: TrustedIssuer) -> dict[str, Any]:
             "scope_format": "array" if one.scope_is_array else "string",
             "actor_issuer": one.actor_issuer or "",
             "claims": dict(one.claims),
+            "service_claims": _lists(one.service_claims),
         }
     )
 
 
-def _client(one: Client) -> dict[str, Any]:
+def _actor_issuer(one: ActorIssuer) -> dict[str, Any]:
+    plain = ("issuer", "alias", "jwks_uri", "legacy_types", "id_claim")
+    return {name: getattr(one, name) for name in (*plain, "client_claim", "private_network")} | {
+        "algorithms": list(one.algorithms),
+        "types": list(one.types),
+        "assertion_types": list(one.assertion_types),
+    }
+
+
+def _client(one: Client, registry: Registry) -> dict[str, Any]:
     secrets = [f"sha256:{secret.hex()}" for secret in one.secrets]
     entry = {"id": one.id, "audience": one.audience, "exchange": one.may_exchange}
-    return entry | _without_empty({"secrets": secrets}) | _keys(one.keys)
+    entry["auditor"] = one.is_auditor
+    shown = {"may_present_actors": _presentable(one, registry)}
+    return entry | _without_empty({"secrets": secrets} | shown) | _keys(one.keys)
+
+
+def _presentable(one: Client, registry: Registry) -> dict[str, Any]:
+    workloads: dict[str, list[str]] = {}
+    clients = []
+    for actor in sorted(one.may_present_actors):
+        if actor.issuer == registry.issuer:
+            clients.append(actor.subject)
+        else:
+            alias = registry.actor_issuers[actor.issuer].alias
+            workloads.setdefault(alias, []).append(actor.subject)
+    return _without_empty({"clients": clients, "workloads": workloads})
 
 
 def _keys(source: KeySource | None) -> dict[str, Any]:
@@ -214,6 +279,7 @@ def _resource(one: Resource) -> dict[str, Any]:
             "names": list(one.names),
             "scopes": list(one.scopes),
             "clients": _lists(one.clients),
+            "introspects": one.introspects,
         }
     )
 

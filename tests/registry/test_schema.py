@@ -12,6 +12,7 @@ from delegation.registry.schema import (
     SECTIONS,
     File,
     KeyEntry,
+    PresentableActors,
     SubjectsEntry,
     schema,
     schema_text,
@@ -51,6 +52,7 @@ def test_the_schema_is_a_schema() -> None:
 def test_the_schema_accepts_the_story() -> None:
     """An editor underlines nothing in a file that is right."""
     assert _complaints(story.STORY) == []
+    assert _complaints(story.WITH_ACTORS) == []
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,10 @@ def test_the_schema_accepts_the_story() -> None:
         ("calendar-mcp: [events", "cal|mcp: [events"),
         ('"calendar:read"', '"calendar read"'),
         ("grants:\n", "grant:\n"),
+        ("claims: {groups: groups}", "service_claims: {name: ['{id}']}"),
+        ("grants:\n", "actor_issuers: [{alias: platform}]\ngrants:\n"),
+        ("exchange: false", "exchange: false\n    may_present_actors: {client: [calendar-mcp]}"),
+        ("exchange: false", "exchange: false\n    may_present_actors: {clients: []}"),
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
@@ -77,7 +83,9 @@ def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
     assert _complaints(story.STORY.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("model", [File, *SECTIONS.values(), KeyEntry, SubjectsEntry])
+@pytest.mark.parametrize(
+    "model", [File, *SECTIONS.values(), KeyEntry, PresentableActors, SubjectsEntry]
+)
 def test_every_key_is_described(model: type[BaseModel]) -> None:
     """Whoever hovers over a key is told what it means."""
     described: dict[str, Any] = schema()["$defs"].get(model.__name__, schema())

@@ -3,31 +3,47 @@
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 from werkzeug.wrappers import Request
 
+from delegation.audit.acts import Acts
+from delegation.domain.delegations import Delegation
 from delegation.domain.exchange import Exchange
+from delegation.domain.introspection import Introspection
+from delegation.domain.parties import Identity
 from delegation.domain.ports import Clock, Ledger
+from delegation.domain.revocation import Revocation
 from delegation.domain.tokens import VerifiedToken
+from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
+from delegation.ledger.exchanges import RedisExchanges
+from delegation.ledger.ledger import RedisLedger
+from delegation.ledger.locks import RedisLocks
+from delegation.ledger.store import Store
 from delegation.web.app import create_app
 from delegation.web.service import Service
-from tests.fakes import Counter, HeldClock, ListLedger, PlainSigner, TableVerifier
+from tests.fakes import Counter, HeldClock, ListLedger, ListLocks, PlainSigner, TableVerifier
 from tests.parties import (
     CALENDAR_API,
     CALENDAR_API_CLIENT,
     CALENDAR_MCP,
     OUR_ISSUER,
+    PLANNER,
+    PLATFORM,
+    a_case,
     a_client,
     a_registry,
     a_verified_token,
     the_next_client,
 )
-from tests.signing import SigningClient, a_keyring, inline, keys_of
+from tests.signing import SigningClient, SigningParty, a_keyring, inline, keys_of
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
@@ -41,11 +57,16 @@ WRONG_SECRET = "dlg_" + "W" * 43
 
 IDLE = "idle-mcp"
 """A client that may not exchange."""
+AUDITOR = "auditor"
+"""A client that may not exchange, and may introspect everything."""
 KEYLESS = "keyless-mcp"
 """A client without a secret and without keys."""
 
 MCP, NEXT_MCP, OTHER = SigningClient(), SigningClient(), SigningClient(CALENDAR_API_CLIENT)
 """*calendar-mcp* with either of its keys, and *calendar-api* with its own."""
+
+WORKLOADS = SigningParty(PLATFORM)
+"""The platform that names workloads."""
 
 ALICES_TOKEN = "alices-token"
 
@@ -90,11 +111,22 @@ def asserting(assertion: str, **changes: str | None) -> bytes:
     return form(**(proof | changes))
 
 
+def asking(token: str | None, client: str, secret: str, **more: str) -> bytes:
+    """A form that asks about a token, or for its end, in the name of a client with its secret."""
+    fields = {"client_id": client, "client_secret": secret, "token": token, **more}
+    return urlencode({name: value for name, value in fields.items() if value is not None}).encode()
+
+
 class Endpoint:
     """The service at *issuer*, with everything around it at hand."""
 
     def __init__(
-        self, issuer: str = OUR_ISSUER, *, ledger: Ledger | None = None, clock: Clock | None = None
+        self,
+        issuer: str = OUR_ISSUER,
+        *,
+        ledger: Ledger | None = None,
+        store: Store | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.tokens: dict[str, VerifiedToken | Exception] = {ALICES_TOKEN: a_verified_token()}
         self.ledger = ListLedger()
@@ -104,8 +136,14 @@ class Endpoint:
         self.keys: Mapping[str, object] = {"keys": []}
         self.problems: Sequence[str] = []
         used_ledger, used_clock = ledger or self.ledger, clock or self.clock
+        self._used_ledger = used_ledger
+        self.locks = ListLocks() if store is None else RedisLocks(store, events=Acts())
+        exchanges = self.ledger if store is None else RedisExchanges(store)
+        keyring = a_keyring()
+        self.own = JwtSigner(keyring, OUR_ISSUER)
+        verifier = JwtVerifier(keyring=keyring, keys=keys_of(WORKLOADS), clock=used_clock)
         exchange = Exchange(
-            verifier=TableVerifier(self.tokens),
+            verifier=TableVerifier(self.tokens, actors=verifier),
             ledger=used_ledger,
             signer=self.signer,
             clock=used_clock,
@@ -114,9 +152,12 @@ class Endpoint:
             issuer=issuer,
             registry=self.registry,
             exchange=exchange,
-            assertions=JwtVerifier(keyring=a_keyring(), keys=keys_of(), clock=used_clock),
+            introspect=Introspection(tokens=verifier, exchanges=used_ledger),
+            revoke=Revocation(tokens=verifier, exchanges=exchanges, locks=self.locks),
+            assertions=verifier,
             assertion_algorithms=frozenset({"ES256"}),
             ledger=used_ledger,
+            bell=used_ledger,
             jwks=lambda: self.keys,
             problems=lambda: self.problems,
         )
@@ -148,21 +189,63 @@ class Endpoint:
         answer = run_wsgi_app(self.app, request)
         return TestResponse(*answer, request=Request(request))
 
+    def token(self, delegation: Delegation) -> str:
+        """A token of ours, as it was issued: recorded, and signed."""
+        self._used_ledger.record(delegation, a_case())
+        return self.own.sign(delegation).value
+
     @property
     def outcomes(self) -> int:
         """How many decisions the ledger knows."""
         return len(self.ledger.recorded) + len(self.ledger.refused)
 
 
+@dataclass
+class RunningClock:
+    """The real time, or one that is ahead of it."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        """The time that it shows."""
+        return datetime.now(UTC) + self.ahead
+
+
+class Live(Endpoint):
+    """The service with a real ledger, in real time."""
+
+    def __init__(self, ledger: RedisLedger, store: Store | None = None) -> None:
+        self.running = RunningClock()
+        super().__init__(ledger=ledger, store=store, clock=self.running)
+        self.tokens[ALICES_TOKEN] = a_verified_token(now=datetime.now(UTC))
+
+
+def fresh(**changes: Any) -> dict[str, Any]:
+    """The claims of an assertion that is made now: not before the store, to the millisecond."""
+    now = time.time()
+    return {"iat": now, "exp": now + 60, "jti": "assertion-1"} | changes
+
+
 _REGISTRY = a_registry(
     clients=[
-        a_client(secrets=(digest(SECRET), digest(NEXT_SECRET)), keys=inline(MCP, NEXT_MCP)),
+        a_client(
+            secrets=(digest(SECRET), digest(NEXT_SECRET)),
+            keys=inline(MCP, NEXT_MCP),
+            may_present_actors=frozenset({PLANNER, Identity(OUR_ISSUER, CALENDAR_API_CLIENT)}),
+        ),
         the_next_client(secrets=(digest(NEXT_SECRET),), keys=inline(OTHER)),
         a_client(
             id=IDLE,
             audience="https://idle.example.com",
             may_exchange=False,
             secrets=(digest(SECRET),),
+        ),
+        a_client(
+            id=AUDITOR,
+            audience="urn:auditor",
+            may_exchange=False,
+            secrets=(digest(SECRET),),
+            is_auditor=True,
         ),
         a_client(id=KEYLESS, audience="https://keyless.example.com"),
     ]

@@ -3,7 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from delegation.domain.errors import Unavailable
+from delegation.domain.alarms import Alarm
+from delegation.domain.errors import Cause, Unavailable
 from delegation.domain.locks import milliseconds
 from tests.parties import CALENDAR_API_CLIENT, CALENDAR_MCP, NOW, OUR_ISSUER
 from tests.signing import SigningClient
@@ -27,7 +28,7 @@ from tests.web.endpoint import (
 STRANGER, NOBODY = SigningClient(), SigningClient("nobody-mcp")
 
 
-@pytest.mark.standard("7523-1", "7523-2")
+@pytest.mark.standard("7523-1", "7523-2", "9700-2.5")
 @pytest.mark.parametrize("client_id", [None, CALENDAR_MCP], ids=["unnamed", "named"])
 def test_an_assertion(sts: Endpoint, client_id: str | None) -> None:
     """A client that signs is let in; its id beside the assertion changes nothing."""
@@ -168,9 +169,8 @@ def test_a_replay_alarms(sts: Endpoint) -> None:
     assert replay.data == sts.ask(form()).data
     [line] = logs
     assert line == {
-        "event": "authentication_failed",
+        "event": "alarm",
         "log_level": "error",
-        "alarm": True,
         "client": CALENDAR_MCP,
         "address": "192.0.2.66",
         "cause": "already_used",
@@ -178,6 +178,14 @@ def test_a_replay_alarms(sts: Endpoint) -> None:
         "suppressed": 0,
     }
     assert sts.outcomes == 1
+    assert sts.ledger.alarms == [
+        Alarm(
+            cause=Cause.ALREADY_USED,
+            about=CALENDAR_MCP,
+            source="192.0.2.66",
+            detail={"jti": "once"},
+        )
+    ]
 
 
 @pytest.mark.standard("7523-3")
@@ -192,7 +200,7 @@ def test_an_alarm_is_not_drowned(sts: Endpoint) -> None:
         sts.ask(asserting(value))
 
     assert len(logs) == 31
-    assert logs[-1]["alarm"] is True
+    assert logs[-1]["event"] == "alarm"
 
 
 def test_the_log_says_why(sts: Endpoint) -> None:

@@ -98,7 +98,7 @@ def test_head(sts: Endpoint) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.standard("8693-2.1-1")
+@pytest.mark.standard("8693-2.1-1", "STK-12")
 @pytest.mark.attack(21)
 @pytest.mark.parametrize(
     "content_type",
@@ -160,7 +160,7 @@ def padded(size: int) -> bytes:
     return start + b"x" * (size - len(start))
 
 
-@pytest.mark.standard("8693-2.1-3")
+@pytest.mark.standard("8693-2.1-3", "STK-12")
 @pytest.mark.attack(21)
 @pytest.mark.parametrize("environ", [{}, CHUNKED], ids=["length", "chunked"])
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_body_that_cannot_be_read(sts: Endpoint) -> None:
     assert refused(response) == MALFORMED
 
 
-@pytest.mark.standard("6749-3.2-3", "8693-2.1-1", "6749-2.3-3", "2.1-1")
+@pytest.mark.standard("6749-3.2-3", "8693-2.1-1", "6749-2.3-3", "2.1-1", "STK-2")
 @pytest.mark.attack(13)
 @pytest.mark.parametrize(
     "query", ["scope=events.write", "client_secret=x", "x", "grant_type", f"q={ALICES_TOKEN}"]
@@ -229,7 +229,7 @@ def test_query_string(sts: Endpoint, query: str) -> None:
     assert not sts.outcomes
 
 
-@pytest.mark.standard("8693-2.1-16", "6749-3.2-3")
+@pytest.mark.standard("8693-2.1-16", "6749-3.2-3", "STK-3")
 @pytest.mark.attack(13)
 @pytest.mark.parametrize(
     "name",
@@ -277,7 +277,7 @@ def test_targets_may_repeat(sts: Endpoint) -> None:
     assert refused(sts.ask(other, authorization=basic())) == FORBIDDEN_TARGET
 
 
-@pytest.mark.standard("6749-B-1")
+@pytest.mark.standard("6749-B-1", "STK-12")
 @pytest.mark.attack(21)
 @pytest.mark.parametrize(
     "tail",
@@ -348,6 +348,7 @@ def test_grant_types(
 
 
 @pytest.mark.standard("8693-2.1-15", "6749-3.2-4")
+@pytest.mark.attack(6)
 def test_unknown_parameters(sts: Endpoint) -> None:
     """What we do not know is ignored: the true client acts, for the true subject."""
     forged = form(
@@ -431,10 +432,12 @@ def test_token_types(sts: Endpoint, name: str, type_: str) -> None:
         (
             {"actor_token": "x", "actor_token_type": JWT},
             "actor_token_rejected",
-            Cause.SIGNATURE,
+            Cause.TOKEN_MALFORMED,
         ),
+        ({"actor_token": "", "actor_token_type": JWT}, "malformed_request", Cause.MALFORMED),
+        ({"actor_token": "x", "actor_token_type": ""}, "malformed_request", Cause.MALFORMED),
     ],
-    ids=["no type", "no token", "unsupported type", "well-formed"],
+    ids=["no type", "no token", "unsupported type", "well-formed", "empty", "empty type"],
 )
 def test_actor_tokens(sts: Endpoint, changes: dict[str, str], reason: str, cause: Cause) -> None:
     """Token and type come together, and an actor token is never silently ignored."""
@@ -448,7 +451,7 @@ FORBIDDEN_SCOPE = (400, "invalid_scope", "not_permitted")
 FORBIDDEN_TARGET = (400, "invalid_target", "not_permitted")
 
 
-@pytest.mark.standard("6749-3.3-1", "8693-2.1-11")
+@pytest.mark.standard("6749-3.3-1", "8693-2.1-11", "STK-4")
 @pytest.mark.attack(19)
 @pytest.mark.parametrize(
     "scope",
@@ -508,6 +511,7 @@ def test_scopes_twice(sts: Endpoint) -> None:
     assert issued(response)["scope"] == "events.read"
 
 
+@pytest.mark.standard("MCP-3")
 def test_required_scope(sts: Endpoint) -> None:
     """Where another scope of the subject token would do, the client is told which."""
     sts.tokens[ALICES_TOKEN] = a_verified_token(scope=frozenset({"calendar:read"}))
@@ -594,7 +598,7 @@ def test_client_that_may_not_exchange(sts: Endpoint) -> None:
     assert_recorded(sts, response, Cause.CLIENT_NOT_ENABLED)
 
 
-@pytest.mark.standard("8693-2.2.2-1", "8693-2.2.2-5")
+@pytest.mark.standard("8693-2.2.2-1", "8693-2.2.2-5", "8693-2.2.1-7")
 def test_subject_token_that_is_not_accepted(sts: Endpoint) -> None:
     """An unacceptable subject token is an invalid request, with one text for all causes."""
     response = sts.ask(form(subject_token="unheard of"), authorization=basic())
@@ -613,6 +617,7 @@ def test_token_of_another_client(sts: Endpoint) -> None:
     assert issued(sts.ask())
 
 
+@pytest.mark.standard("8693-2.1-14")
 def test_order_of_checks(sts: Endpoint) -> None:
     """The first fault in the order of checks decides; mending one shows the next."""
     everything_wrong: dict[str, Any] = {
@@ -739,7 +744,7 @@ def test_ledger_out_of_reach(sts: Endpoint, body: bytes) -> None:
     assert [line["problem"] for line in logs] == ["ledger_out_of_reach"]
 
 
-@pytest.mark.standard("6749-5.2-3")
+@pytest.mark.standard("6749-5.2-3", "8693-5-3")
 def test_signing_fails(sts: Endpoint) -> None:
     """A bug is a 500 that says nothing; the record of what was not issued is void."""
     sts.signer.trouble = RuntimeError(f"cannot sign for {ALICES_TOKEN}")
@@ -748,6 +753,7 @@ def test_signing_fails(sts: Endpoint) -> None:
         response = sts.ask()
 
     assert refused(response) == (500, "server_error", None)
+    assert body_of(response)["error_description"] == "the service has failed"
     assert len(sts.ledger.voided) == 1
     assert logs[0]["error"] == "RuntimeError"
     assert logs[0]["log_level"] == "error"
