@@ -18,6 +18,7 @@ from delegation.ledger.store import Store
 from delegation.registry.loader import load
 from delegation.registry.problems import RegistryInvalid
 from delegation.settings import Settings, SettingsInvalid
+from delegation.storeurl import CLUSTER, SENTINEL, StoreUrl
 from delegation.web.metadata import metadata
 
 
@@ -57,15 +58,15 @@ def problems(environ: Mapping[str, str]) -> list[Problem]:
     return found
 
 
-def listening(bind: str) -> Iterator[Problem]:
-    """Why *bind*, a setting, could not be listened at; nothing where it could."""
+def listening(bind: str, variable: str = "DELEGATION_BIND") -> Iterator[Problem]:
+    """Why *bind*, the value of *variable*, could not be listened at; nothing where it could."""
     if bind.startswith("unix:"):
         directory = Path(bind.removeprefix("unix:")).parent
         if not os.access(directory, os.W_OK | os.X_OK):
             yield Problem(
                 "bind",
                 f"{directory} is no directory that can be written to: make it, "
-                "or set DELEGATION_BIND to another address",
+                f"or set {variable} to another address",
             )
         return
     host, _, port = bind.rpartition(":")
@@ -79,8 +80,7 @@ def listening(bind: str) -> Iterator[Problem]:
             remedy = "stop what listens there, or set" if in_use else "set"
             yield Problem(
                 "bind",
-                f"{bind} cannot be had ({error.strerror}): "
-                f"{remedy} DELEGATION_BIND to another address",
+                f"{bind} cannot be had ({error.strerror}): {remedy} {variable} to another address",
             )
 
 
@@ -113,9 +113,11 @@ def store(settings: Settings) -> Iterator[Store]:
         opened.server.close()
 
 
-def remedy(problem: str) -> str:
-    """What a problem of the ledger means, and what to do about it."""
-    return _REMEDIES.get(problem, f"the store answers {problem}, which should not be: report it")
+def remedy(problem: str, topology: str = "") -> str:
+    """What a problem of the ledger means, and what to do about it; *topology* is its URL's."""
+    of_topology = _REMEDIES_OF_TOPOLOGIES.get((topology, problem))
+    usual = _REMEDIES.get(problem, f"the store answers {problem}, which should not be: report it")
+    return of_topology or usual
 
 
 _STAND_INS = {
@@ -137,7 +139,9 @@ def _without(wrong: frozenset[str], environ: Mapping[str, str]) -> Settings:
 
 def _registry(settings: Settings) -> Iterator[Problem]:
     try:
-        registry = load(settings.registry, issuer=settings.issuer)
+        registry = load(
+            settings.registry, issuer=settings.issuer, admin_audience=settings.admin_audience
+        )
     except RegistryInvalid as invalid:
         for problem in invalid.problems:
             yield Problem("registry", str(problem))
@@ -178,6 +182,22 @@ _REMEDIES = {
     "clocks_differ": "this clock and the store's differ by more than two seconds: synchronise them",
 }
 
+_REMEDIES_OF_TOPOLOGIES = {
+    ("", "ledger_unwell"): (
+        "the store answers with an error, for it is loading, full, read-only, locked or one of "
+        "several: check the store itself, and in DELEGATION_REDIS_URL the password; that begins "
+        "with redis+cluster:// for a cluster, and with redis+sentinel:// for Sentinels"
+    ),
+    (SENTINEL, "ledger_unreachable"): (
+        "no Sentinel names a primary that answers: check in DELEGATION_REDIS_URL their hosts, "
+        "their password and their name for it, and that they and it run"
+    ),
+    (CLUSTER, "ledger_unreachable"): (
+        "the cluster does not answer, or not for all of its slots: check the hosts in "
+        "DELEGATION_REDIS_URL, and that each runs and is of a cluster whose state is ok"
+    ),
+}
+
 _PASSING = frozenset(
     {"ledger_unreachable", "ledger_unwell", "layout_not_ready", "too_many_undrained_events"}
 )
@@ -186,8 +206,9 @@ _PASSING = frozenset(
 def _ledger(settings: Settings) -> Iterator[Problem]:
     with store(settings) as opened:
         found = wiring.make_ledger(opened, settings).problems()
+    topology = StoreUrl.parse(settings.redis_url).topology
     for name in found:
-        yield Problem("ledger", remedy(name), passes=name in _PASSING)
+        yield Problem("ledger", remedy(name, topology), passes=name in _PASSING)
 
 
 def _metadata(settings: Settings) -> Iterator[Problem]:

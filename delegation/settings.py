@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from delegation.domain.parties import is_name
+from delegation.domain.registry import usual_admin_audience
 from delegation.domain.resources import is_resource_uri
+from delegation.storeurl import StoreUrl
 
 PREFIX = "DELEGATION_"
 
@@ -69,6 +70,8 @@ class Settings:
     redis_timeout: float
     max_undrained_events: int
     refusals_per_minute: int
+    admin_bind: str
+    admin_audience: str
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -91,6 +94,7 @@ class Settings:
             except ValueError as error:
                 problems.append(Problem(setting.variable, str(error)))
         _choose_redis_url(values, environ, problems)
+        _choose_admin_audience(values, problems)
         problems += [
             Problem(setting.variable, f"is not set: {setting.meaning}")
             for setting in SETTINGS
@@ -132,6 +136,28 @@ def _choose_redis_url(
         values["redis_url"] = from_file
 
 
+def _choose_admin_audience(values: dict[str, Any], problems: list[Problem]) -> None:
+    """Whatever is for the admin API is for nothing else, and so has a name of its own."""
+    issuer = values.get("issuer")
+    if issuer is None:
+        return
+    audience = values.setdefault("admin_audience", usual_admin_audience(issuer))
+    if audience.casefold().rstrip("/") == issuer.casefold():
+        problems.append(
+            Problem(
+                PREFIX + "ADMIN_AUDIENCE", "is DELEGATION_ISSUER: the admin API needs its own name"
+            )
+        )
+
+
+def _admin_audience(text: str) -> str:
+    if not is_resource_uri(text) or not is_name(text) or "?" in text:
+        raise ValueError(
+            "must be an https URL (http only on loopback) without user, query and fragment"
+        )
+    return text
+
+
 def _issuer(text: str) -> str:
     if not is_resource_uri(text) or not is_name(text) or "?" in text or text.endswith("/"):
         raise ValueError(
@@ -141,35 +167,8 @@ def _issuer(text: str) -> str:
     return text
 
 
-_REDIS_OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
-"""What a Redis URL may ask for. The others would change timeouts and the checking of certificates
-behind our back.
-"""
-
-
 def _redis_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-        _ = url.port
-        options = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))
-    except ValueError:
-        raise ValueError("must be a URL: redis://, rediss:// or unix://") from None
-    if url.scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    if url.scheme == "unix" and not url.path.startswith("/"):
-        raise ValueError("must name a socket: unix:///run/redis.sock")
-    if url.scheme != "unix" and not url.hostname:
-        raise ValueError("must name a host: redis://host:6379/0")
-    if url.fragment or not {name for name, _ in options} <= _REDIS_OPTIONS:
-        raise ValueError(f"may have no options but {', '.join(sorted(_REDIS_OPTIONS))}")
-    # The library would say so with a traceback, and only once it connects.
-    if url.scheme != "rediss" and any(name.startswith("ssl_") for name, _ in options):
-        raise ValueError("may have ssl options only with rediss://")
-    if not all(
-        re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) for name, value in options if name == "db"
-    ):
-        raise ValueError("must have a whole number as db")
-    return text
+    return StoreUrl.parse(text).text
 
 
 def _redis_url_file(text: str) -> str:
@@ -213,7 +212,8 @@ SETTINGS = (
     ),
     Setting(
         name="REDIS_URL",
-        meaning="where the ledger is: redis://, rediss:// or unix://",
+        meaning="where the ledger is: redis://, rediss:// or unix://, redis+sentinel:// or "
+        "redis+cluster://",
         read=_redis_url,
         is_secret=True,
     ),
@@ -264,11 +264,25 @@ SETTINGS = (
         read=_between(1, 1_000_000),
         default="60",
     ),
+    Setting(
+        name="ADMIN_BIND",
+        meaning="where the admin API listens: host:port, or unix:/path",
+        read=_bind,
+        default="127.0.0.1:8081",
+    ),
+    Setting(
+        name="ADMIN_AUDIENCE",
+        meaning="what administrators' tokens are for: the admin API, as it is found; by itself the "
+        "issuer and `/admin`",
+        read=_admin_audience,
+    ),
 )
 """Every variable of the service, in the order in which people meet them."""
 
 CLIENT_SIDE = frozenset(
     {
+        "ADMIN_API",
+        "ADMIN_TOKEN",
         "CLIENT_ID",
         "CLIENT_SECRET",
         "CLIENT_SECRET_FILE",

@@ -40,6 +40,22 @@ def test_what_may_mend_itself(sound: dict[str, str]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("unix:///nowhere", "the store does not answer: "),
+        ("redis+sentinel://127.0.0.1:1/primary", "no Sentinel names a primary that answers: "),
+        ("redis+cluster://127.0.0.1:1", "the cluster does not answer, or not for all of "),
+    ],
+)
+def test_a_store_that_does_not_answer(sound: dict[str, str], url: str, message: str) -> None:
+    """What to look at depends on how the store is found."""
+    (away,) = problems(sound | {"DELEGATION_REDIS_URL": url})
+
+    assert str(away).startswith(f"ledger: {message}")
+    assert away.passes
+
+
 def test_looking_changes_nothing(unlaid: dict[str, str], raw: object) -> None:
     """A store that is not laid out stays so."""
     assert problems(unlaid) != []

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delegation.settings import SETTINGS, Settings, SettingsInvalid
+from delegation.storeurl import StoreUrl
 
 ENVIRONMENT: Mapping[str, str] = {
     "DELEGATION_ISSUER": "https://sts.example.com",
@@ -47,6 +48,8 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         redis_timeout=0.5,
         max_undrained_events=10000,
         refusals_per_minute=60,
+        admin_bind="127.0.0.1:8081",
+        admin_audience="https://sts.example.com/admin",
     )
 
 
@@ -59,8 +62,11 @@ def test_every_setting_can_be_set() -> None:
         REDIS_TIMEOUT="1",
         MAX_UNDRAINED_EVENTS="1",
         REFUSALS_PER_MINUTE="1",
+        ADMIN_BIND="[::1]:9000",
+        ADMIN_AUDIENCE="https://admin.example.com",
     )
 
+    assert (found.admin_bind, found.admin_audience) == ("[::1]:9000", "https://admin.example.com")
     assert (found.partitions, found.workers, found.redis_timeout) == (1024, 64, 1.0)
     assert (found.bind, found.max_undrained_events) == ("unix:/run/delegation.sock", 1)
     assert found.refusals_per_minute == 1
@@ -97,7 +103,28 @@ def test_an_empty_variable_is_a_mistake(setting: object) -> None:
     assert found[variable].startswith("is ")
 
 
+@pytest.mark.standard("8707-2-6")
+@pytest.mark.parametrize(
+    "audience", ["https://sts.example.com", "https://STS.example.com", "https://sts.example.com/"]
+)
+def test_an_admin_api_without_a_name_of_its_own(audience: str) -> None:
+    """What is for the admin API is for nothing else."""
+    found = problems({**ENVIRONMENT, "DELEGATION_ADMIN_AUDIENCE": audience})
+
+    assert found == {
+        "DELEGATION_ADMIN_AUDIENCE": "is DELEGATION_ISSUER: the admin API needs its own name"
+    }
+
+
 WRONG = {
+    "ADMIN_BIND": ["8081", "localhost"],
+    "ADMIN_AUDIENCE": [
+        "admin",
+        "http://sts.example.com/admin",
+        "https://sts.example.com/admin?a=b",
+        "https://sts.example.com/admin#a",
+        "https://sts.example.com/" + 255 * "a",
+    ],
     "ISSUER": [
         "http://sts.example.com",
         "https://sts.example.com/",
@@ -120,6 +147,30 @@ WRONG = {
         "redis://localhost?a",
         "redis://localhost?socket_timeout=60",
         "rediss://localhost?ssl_cert_reqs=none",
+        "redis://localhost?db=1&db=2",
+        "redis://one:6379,other:6379",
+        "unix+cluster:///run/redis.sock",
+        "redis+proxy://localhost",
+        "redis+://localhost",
+        "redis+sentinel://localhost",
+        "redis+sentinel://localhost/",
+        "redis+sentinel://localhost/a%20name",
+        "redis+sentinel://localhost/primary/",
+        "redis+sentinel://localhost/primary/first",
+        "redis+sentinel://localhost/primary?db=first",
+        "redis+sentinel:///primary",
+        "redis+sentinel://a b/primary",
+        "redis+sentinel://one,/primary",
+        "redis+sentinel://one:0/primary",
+        "redis+sentinel://one:65536/primary",
+        "redis+sentinel://one/primary?password=x",
+        "redis+sentinel://one/primary#0",
+        "redis+sentinel://one/primary?ssl_ca_certs=/etc/ca.pem",
+        "redis+cluster://",
+        "redis+cluster://one,two:port",
+        "redis+cluster://one/0",
+        "redis+cluster://one?db=0",
+        "redis+cluster://one?a",
     ],
     "PARTITIONS": ["0", "1025", "64.0", "+64", " 64", "0x40", "٦٤", "1_0", "-1"],
     "BIND": [
@@ -140,6 +191,7 @@ WRONG = {
 }
 
 
+@pytest.mark.standard("8414-1", "6749-3.2-2")
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
 )
@@ -158,6 +210,11 @@ def test_a_wrong_value_is_refused(name: str, value: str) -> None:
         ("ISSUER", "https://example.com/sts"),
         ("REDIS_URL", "rediss://user:password@redis.example.com:6380/1?ssl_ca_certs=/etc/ca.pem"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
+        ("REDIS_URL", "redis+sentinel://one,other:26380/primary"),
+        ("REDIS_URL", "rediss+sentinel://u:p@[::1],a.example/the-one/2?sentinel_password=x"),
+        ("REDIS_URL", "redis+sentinel://one/primary?db=1&sentinel_username=u"),
+        ("REDIS_URL", "redis+cluster://one:7000,[::1]:7000"),
+        ("REDIS_URL", "rediss+cluster://:p%40@one/?ssl_ca_certs=/etc/ca.pem"),
         ("BIND", "0.0.0.0:80"),
         ("BIND", "[::1]:8080"),
     ],
@@ -165,6 +222,27 @@ def test_a_wrong_value_is_refused(name: str, value: str) -> None:
 def test_a_right_value_is_taken_as_it_is(name: str, value: str) -> None:
     """Nothing is trimmed or normalised."""
     assert getattr(settings(**{name: value}), name.lower()) == value
+
+
+def test_a_store_of_several_servers() -> None:
+    """Every part is found, and what was escaped is as it was meant."""
+    sentinel = StoreUrl.parse("rediss+sentinel://u:p%40%2C@one,[::1]:1/the-one/2?ssl_keyfile=/k")
+    cluster = StoreUrl.parse("redis+cluster://:p@one:7000,two")
+
+    assert (sentinel.topology, sentinel.has_tls, sentinel.primary) == ("sentinel", True, "the-one")
+    assert sentinel.hosts == (("one", 26379), ("::1", 1))
+    assert (sentinel.username, sentinel.password, sentinel.db) == ("u", "p@,", 2)
+    assert sentinel.options == {"ssl_keyfile": "/k"}
+    assert (cluster.topology, cluster.has_tls) == ("cluster", False)
+    assert cluster.hosts == (("one", 7000), ("two", 6379))
+    assert (cluster.username, cluster.password) == (None, "p")
+    assert "p@" not in repr(sentinel)
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://:hunter2@a b/c", "redis+hunter2://", "hunter2"])
+def test_a_wrong_url_of_a_store_is_not_repeated(url: str) -> None:
+    """It may hold a password."""
+    assert "hunter2" not in str(problems(_environment(REDIS_URL=url)))
 
 
 def _environment_with_file(path: Path) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """Reads what was exchanged and has not expired: by whom, for whom, and what grew from it."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from delegation.domain.exchanges import Filter, RecordedExchange
 from delegation.domain.locks import Kind, Target
@@ -16,6 +18,11 @@ _BATCH = 500
 """How many records are fetched in one round trip."""
 
 _FINGERPRINT = 16
+
+_CURSOR = re.compile(r"([0-9]{1,9})\.([0-9]{1,15})\.((?:[0-9a-f]{2}){0,64})", re.ASCII)
+
+_Entry = tuple[int, bytes]
+"""A live exchange: when it expires, and its root identity with its id."""
 
 
 class RedisExchanges:
@@ -44,19 +51,33 @@ class RedisExchanges:
     ) -> Page[RecordedExchange]:
         """Some of the exchanges *meant*, soonest to expire first in each partition.
 
-        It stops after *count* of them or a few more, or when *budget* records were looked at; the
-        page's cursor says where to go on. Raises `ValueError` for a cursor that is none of ours.
+        It stops after *count* of them, or when *budget* records were looked at; the page's cursor
+        says where to go on. Raises `ValueError` for a cursor that is none of ours.
         """
-        place = _Place.read(cursor, self._places(meant))
+        place = _Place.read(cursor)
+        partitions = [one for one in self._places(meant) if one.number >= place.partition]
         found: list[RecordedExchange] = []
         looked_at = 0
-        while place.partitions and len(found) < count and looked_at < budget:
-            entries = self._live(place, min(_BATCH, budget - looked_at))
+        while partitions and len(found) < count and looked_at < budget:
+            partition = partitions[0]
+            if partition.number != place.partition:
+                place = _Place(partition.number)
+            wanted = min(_BATCH, budget - looked_at)
+            entries = self._live(partition, place, wanted)
+            is_last = len(entries) < wanted
+            chosen = self._inspect(partition, _of(entries, meant), meant)
+            if len(chosen) > (room := count - len(found)):
+                chosen, is_last = chosen[:room], False
+                entries = entries[: 1 + _position(chosen[-1].id, entries)]
+            found += chosen
             looked_at += len(entries)
-            ids = [member[_FINGERPRINT:].decode() for member in _of(entries, meant)]
-            found += self._inspect(place.partitions[0], ids, meant)
-            place.go_on(len(entries))
-        return Page(tuple(found), place.cursor(), looked_at)
+            if is_last:
+                partitions.pop(0)
+            else:
+                place = _Place(partition.number, *entries[-1])
+        if partitions and partitions[0].number != place.partition:
+            place = _Place(partitions[0].number)
+        return Page(tuple(found), place.cursor() if partitions else None, looked_at)
 
     def _places(self, meant: Filter) -> list[Partition]:
         """Where they can be: in one partition, where a root identity or an exchange is named."""
@@ -66,15 +87,12 @@ class RedisExchanges:
                 places &= set(self._partitions.of_lock(target))
         return sorted(places, key=lambda partition: partition.number)
 
-    def _live(self, place: "_Place", count: int) -> list[bytes]:
-        partition = place.partitions[0]
-        arguments = (place.expiry, place.known, count)
+    def _live(self, partition: Partition, place: "_Place", count: int) -> list[_Entry]:
+        arguments = (place.expiry, place.member, count)
         status, *rest = self._store.ask(scripts.LIVE, partition, [partition.live], arguments)
         must_be_ok(status)
-        began, known, page = rest
-        members, scores = page[::2], [int(score) for score in page[1::2]]
-        place.saw(int(began), int(known), scores, full=len(members) == count)
-        return list(members)
+        [page] = rest
+        return list(zip(map(int, page[1::2]), page[::2], strict=True))
 
     def _inspect(
         self, partition: Partition, ids: Sequence[str], meant: Filter
@@ -97,52 +115,45 @@ class RedisExchanges:
         return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a reader is: in which partition, at which expiry, and how many of that it knows."""
+    """Where a reader is: in which partition, and after which entry of the live exchanges."""
 
-    def __init__(self, partitions: list[Partition], expiry: int = 0, known: int = 0) -> None:
-        self.partitions = partitions
-        self.expiry = expiry
-        self.known = known
-        self._full = False
+    partition: int = 0
+    expiry: int = 0
+    member: bytes = b""
 
     @classmethod
-    def read(cls, cursor: str | None, partitions: list[Partition]) -> "_Place":
+    def read(cls, cursor: str | None) -> Self:
         """From a cursor. Raises `ValueError` where it is none of ours."""
         if cursor is None:
-            return cls(partitions)
-        parts = cursor.split(".")
-        if len(parts) != 3 or not cursor.isascii() or not all(map(str.isdecimal, parts)):  # noqa: PLR2004
+            return cls()
+        found = _CURSOR.fullmatch(cursor)
+        if found is None:
             raise ValueError("not a cursor of ours")
-        number, expiry, known = map(int, parts)
-        return cls([one for one in partitions if one.number >= number], expiry, known)
+        return cls(int(found[1]), int(found[2]), bytes.fromhex(found[3]))
 
-    def saw(self, began: int, known: int, scores: Sequence[int], *, full: bool) -> None:
-        """Take note of a page that *began* at an expiry of which so many were *known*."""
-        self._full = full
-        if scores:
-            last = scores[-1]
-            same = sum(1 for score in scores if score == last)
-            self.known = same + (known if last == began else 0)
-            self.expiry = last
-
-    def go_on(self, count: int) -> None:
-        """To the next partition, if a page of *count* was the last of this one."""
-        if not self._full or count == 0:
-            self.partitions = self.partitions[1:]
-            self.expiry = self.known = 0
-
-    def cursor(self) -> str | None:
-        """For the next page; `None` where there is none."""
-        if not self.partitions:
-            return None
-        return f"{self.partitions[0].number}.{self.expiry}.{self.known}"
+    def cursor(self) -> str:
+        """For the next page."""
+        return f"{self.partition}.{self.expiry}.{self.member.hex()}"
 
 
-def _of(members: Iterable[bytes], meant: Filter) -> list[bytes]:
-    """Those of the root identity that is named: told without looking at their records."""
-    named = [fingerprint(target) for target in meant.targets if target.kind is Kind.SUBJECT]
-    return [one for one in members if all(one.startswith(root) for root in named)]
+def _of(entries: Iterable[_Entry], meant: Filter) -> list[str]:
+    """The ids of those of the root identity that is named: told without looking at records."""
+    roots = [
+        fingerprint(Target.subject(Identity(*target.names[:2])))
+        for target in meant.targets
+        if target.kind in {Kind.SUBJECT, Kind.PAIR}
+    ]
+    return [_id(entry) for entry in entries if all(entry[1].startswith(root) for root in roots)]
+
+
+def _id(entry: _Entry) -> str:
+    return entry[1][_FINGERPRINT:].decode()
+
+
+def _position(id_: str, entries: Sequence[_Entry]) -> int:
+    return next(number for number, entry in enumerate(entries) if _id(entry) == id_)
 
 
 def _split(targets: bytes) -> set[bytes]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import (
+    ALARMING,
     ActorTokenRejected,
     Cause,
     NotPermitted,
@@ -16,7 +18,7 @@ from delegation.domain.errors import (
     SubjectTokenRejected,
     Unavailable,
 )
-from delegation.domain.locks import Lock, Target, milliseconds
+from delegation.domain.locks import Target, milliseconds
 from delegation.domain.parties import Identity
 from delegation.domain.ports import EventWriter
 from delegation.ledger import scripts
@@ -39,14 +41,6 @@ class Description:
     alive: bool
     recorded_at: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
-
-
-class LockIncomplete(Unavailable):
-    """A lock does not stand everywhere yet: the *missing* partitions lack it. Its event stands."""
-
-    def __init__(self, missing: tuple[int, ...]) -> None:
-        super().__init__("lock_incomplete")
-        self.missing = missing
 
 
 class RedisLedger:
@@ -96,6 +90,7 @@ class RedisLedger:
                 milliseconds(parent.expires_at),
                 b"" if actor is None else _fingerprints(actor.targets),
                 b"" if actor is None else actor.issued_at,
+                b"" if actor is None else actor.logged_in_at,
                 _root(delegation),
             ),
         )[0]
@@ -122,15 +117,19 @@ class RedisLedger:
         """
         partition = self._partitions.of_client(case.client.id)
         decision = self._partitions.new_id(partition)
-        arguments = (
-            case.client.id,
-            self._events.refused(decision, refused, case),
-            self._limits.refusals_per_minute,
-            self._limits.undrained_events,
-        )
-        keys = [partition.refusals, partition.caps]
-        must_be_ok(self._store.ask(scripts.REFUSE, partition, keys, arguments)[0])
+        event = self._events.refused(decision, refused, case)
+        self._refused(partition, case.client.id, event, refused.cause)
         return decision
+
+    def sound(self, alarm: Alarm) -> None:
+        """Write the event of an alarm that is no refusal, within the cap of whom it is about."""
+        partition = self._partitions.of_client(alarm.about)
+        self._refused(partition, alarm.about, self._events.alarm(alarm), alarm.cause)
+
+    def is_alive(self, exchange: str, root: Identity) -> bool:
+        """Whether an exchange on behalf of *root* is recorded, and nothing has stopped it."""
+        known = self.describe(exchange)
+        return known.alive and known.detail["subject"] == [root.issuer, root.subject]
 
     def describe(self, exchange: str) -> Description:
         """What is known of an exchange. Unknown, expired and stopped are all not alive."""
@@ -164,36 +163,12 @@ class RedisLedger:
         must_be_ok(status)
         return True
 
-    def lock(self, lock: Lock, *, description: bytes, event: bytes) -> None:
-        """Put a stop on its target, wherever that has to stand; the event goes before the effect.
-
-        It begins now, by the server's clock. Raises `Unavailable` unless every partition has it, a
-        `LockIncomplete` where some have; the same lock again completes what is missing. Raises
-        `ValueError` where the target is an exchange whose id is none of ours.
-        """
-        first, *others = self._partitions.of_lock(lock.target)
-        arguments = (
-            lock.id,
-            fingerprint(lock.target),
-            b"" if lock.ends_at is None else lock.ends_at,
-            int(lock.parents),
-            int(lock.since_login),
-            description,
-        )
-        everywhere = (int(bool(others)), 10**9, 10**9, 10**9)
-        answer = self._store.ask(
-            scripts.LOCK, first, _lock_keys(first), (*arguments, event, *everywhere)
-        )
-        must_be_ok(answer[0])
-        questions = [(partition, _lock_keys(partition)) for partition in others]
-        answers = self._store.ask_all(scripts.LOCK, questions, (*arguments, b"", *everywhere))
-        missing = [
-            partition.number
-            for partition, (status, *_) in zip(others, answers, strict=True)
-            if status != b"ok"
-        ]
-        if missing:
-            raise LockIncomplete(tuple(missing))
+    def _refused(self, partition: Partition, about: str, event: bytes, cause: Cause) -> None:
+        alarming = cause.value if cause in ALARMING else b""
+        limits = (self._limits.refusals_per_minute, self._limits.undrained_events)
+        keys = [partition.refusals, partition.caps, partition.alarms, partition.alarm_counts]
+        arguments = (about, event, *limits, alarming)
+        must_be_ok(self._store.ask(scripts.REFUSE, partition, keys, arguments)[0])
 
     def problems(self) -> list[str]:
         """Why an exchange could not be recorded now; empty where it could, in every partition."""
@@ -210,10 +185,6 @@ class RedisLedger:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _lock_keys(partition: Partition) -> list[str]:
-    return [partition.locks, partition.lock_book, partition.events]
 
 
 def _locked(**detail: object) -> Refused:

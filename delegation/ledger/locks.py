@@ -1,14 +1,15 @@
 """Locks: put on, lifted, looked up. What they mean is in `domain.locks` and in `locks.lua`."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from delegation.domain.errors import Unavailable
+from delegation.domain.errors import LockIncomplete, Unavailable
 from delegation.domain.grants import MAX_LIFETIME
 from delegation.domain.locks import BookedLock, Durability, Kind, LockOrder, State, Target
-from delegation.domain.ports import LockEvents, Page, UnknownLock
+from delegation.domain.ports import LockConflict, LockEvents, Page, UnknownLock
 from delegation.domain.trust import LONGEST_LIFE, LONGEST_SESSION
 from delegation.ledger import scripts
 from delegation.ledger.partitions import Partition, fingerprint
@@ -25,18 +26,11 @@ _KEPT = tuple(
 )
 """How long an end is remembered: by then nothing that it stopped is alive."""
 
-_FIELDS = 6
+_FIELDS = 5
 
+_CURSOR = re.compile(r"([0-9]{1,9})\.([0-9]{1,19})", re.ASCII)
 
-class LockIncomplete(Unavailable):
-    """It is not done everywhere yet: the *missing* partitions lack it. Its event stands.
-
-    The same again completes what is missing.
-    """
-
-    def __init__(self, missing: tuple[int, ...]) -> None:
-        super().__init__("lock_incomplete")
-        self.missing = missing
+_CONFLICTS = frozenset({b"lock_lifted", b"lock_id_taken"})
 
 
 class RedisLocks:
@@ -59,31 +53,36 @@ class RedisLocks:
         """Put a stop on its target, wherever that has to stand; how safely it is kept.
 
         It begins now, by the server's clock, and its event is written before its effect. Raises
-        `LockIncomplete` where some partitions have it and some do not.
+        `LockIncomplete` where some partitions have it and some do not, or may not: the same again
+        completes it. Raises `LockConflict` where the id is that of another lock, or of one that was
+        lifted, be it meanwhile.
         """
-        partitions = self._partitions.of_lock(order.target)
         arguments = (
             order.id,
             fingerprint(order.target),
             b"" if order.ends_at is None else order.ends_at,
             int(order.parents),
             int(order.since_login),
-            _described(order),
         )
-        event = self._events.locked(order)
-        rest = (int(len(partitions) > 1), *_KEPT)
-        return self._everywhere(scripts.LOCK, partitions, arguments, event, rest)
+        told = (_described(order), self._events.locked(order))
+        return self._everywhere(scripts.LOCK, order.target, arguments, told)
 
     def lift(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> Durability:
         """End a lock that stands; where it was put on by mistake, as if it never had been.
 
-        What we had issued up to its end stays dead otherwise. Raises as `lock` does. Lifted already
-        is lifted; one that has ended by itself has ended.
+        What we had issued up to its end stays dead otherwise. Lifted already is lifted; one that
+        has ended by itself has ended. Raises `LockIncomplete` as `lock` does, and `UnknownLock`.
         """
-        partitions = self._partitions.of_lock(lock.order.target)
+        order = lock.order
+        arguments = (
+            order.id,
+            fingerprint(order.target),
+            int(mistaken),
+            int(order.parents),
+            int(order.since_login),
+        )
         event = self._events.lifted(lock, reason=reason, author=author, mistaken=mistaken)
-        arguments = (lock.order.id, int(mistaken))
-        return self._everywhere(scripts.LIFT, partitions, arguments, event, _KEPT)
+        return self._everywhere(scripts.LIFT, order.target, arguments, (event,))
 
     def find(self, id: str) -> BookedLock:  # noqa: A002, the field's own word
         """The lock of this id. Raises `UnknownLock`."""
@@ -109,29 +108,33 @@ class RedisLocks:
         return Page(tuple(found), None if done else f"{number}.{at}")
 
     def _everywhere(
-        self,
-        script: Script,
-        partitions: Sequence[Partition],
-        arguments: tuple[Argument, ...],
-        event: bytes,
-        rest: tuple[Argument, ...],
+        self, script: Script, target: Target, arguments: tuple[Argument, ...], told: Sequence[bytes]
     ) -> Durability:
-        """First where the event and the book are; there it is refused, if it is."""
-        first, *others = ((one, _keys(one)) for one in partitions)
-        [(answer, reached)] = self._store.ask_durably(script, [first], (*arguments, event, *rest))
+        """First in the partition that is *told* what it is about: there it is refused, if it is."""
+        first, *others = ((one, _keys(one)) for one in self._partitions.of_lock(target))
+        arguments_there = (*arguments, *told, *_KEPT)
+        [(answer, reached)] = self._store.ask_durably(script, [first], arguments_there)
         if answer[0] == b"unknown_lock":
             raise UnknownLock(str(arguments[0]))
-        if answer[0] != b"lock_ended":
-            must_be_ok(answer[0])
-        answers = self._store.ask_durably(script, others, (*arguments, b"", *rest))
-        missing = [
-            partition.number
-            for (partition, _), ((status, *_), _) in zip(others, answers, strict=True)
-            if status not in {b"ok", b"lock_ended"}
-        ]
+        if answer[0] == b"lock_ended":
+            return reached
+        _must_not_conflict(answer[0])
+        must_be_ok(answer[0])
+        untold = (*arguments, *(b"" for _ in told), *_KEPT)
+        try:
+            answers = self._store.ask_durably(script, others, untold)
+        except Unavailable as unavailable:  # which of them have it is not known
+            numbers = tuple(partition.number for partition, _ in others)
+            raise LockIncomplete(numbers) from unavailable
+        missing = []
+        for (partition, _), ((status, *_), durability) in zip(others, answers, strict=True):
+            _must_not_conflict(status)
+            if status not in {b"ok", b"lock_ended"}:
+                missing.append(partition.number)
+            reached = _both(reached, durability)
         if missing:
             raise LockIncomplete(tuple(missing))
-        return min((reached, *(each for _, each in answers)), key=_weakest)
+        return reached
 
     def _read(
         self, partition: Partition, arguments: tuple[Argument, ...]
@@ -140,17 +143,19 @@ class RedisLocks:
         status, *rest = self._store.ask(scripts.BOOK, partition, keys, arguments)
         must_be_ok(status)
         now, cursor, fields = rest
-        locks = [
-            _booked(entry, int(now))
-            for entry in _chunks(fields)
-            # What stands everywhere is read where its event is; what never arrived says nothing.
-            if (partition.number == 0 or not entry[5]) and entry[4]
-        ]
-        return cursor.decode(), locks
+        return cursor.decode(), [_booked(entry, int(now)) for entry in _chunks(fields)]
 
 
-def _weakest(reached: Durability) -> tuple[bool, int]:
-    return (reached.on_disk, reached.replicas)
+def _must_not_conflict(status: bytes) -> None:
+    if status in _CONFLICTS:
+        raise LockConflict(status.decode())
+
+
+def _both(one: Durability, other: Durability) -> Durability:
+    """What holds of both."""
+    return Durability(
+        on_disk=one.on_disk and other.on_disk, replicas=min(one.replicas, other.replicas)
+    )
 
 
 def _keys(partition: Partition) -> list[str]:
@@ -160,10 +165,10 @@ def _keys(partition: Partition) -> list[str]:
 def _place(cursor: str | None, count: int) -> tuple[int, str]:
     if cursor is None:
         return 0, "0"
-    number, _, at = cursor.partition(".")
-    if not (number.isdecimal() and at.isdecimal() and cursor.isascii() and int(number) < count):
+    found = _CURSOR.fullmatch(cursor)
+    if found is None or int(found[1]) >= count:
         raise ValueError("not a cursor of ours")
-    return int(number), at
+    return int(found[1]), found[2]
 
 
 def _chunks(fields: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -184,7 +189,7 @@ def _described(order: LockOrder) -> bytes:
 
 
 def _booked(fields: Sequence[bytes], now: int) -> BookedLock:
-    id_, begins_at, ends_at, how, description, _ = fields
+    id_, begins_at, ends_at, how, description = fields
     said: dict[str, Any] = json.loads(description)
     end = int(ends_at) if ends_at else None
     ended = State.ENDED if end is not None and end <= now else State.STANDING

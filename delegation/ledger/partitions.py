@@ -56,6 +56,21 @@ class Partition:
         """How many refusals of each client were written in its last minute."""
         return self._key("caps")
 
+    @property
+    def alarms(self) -> str:
+        """The latest alarms, and no more of them than people look at."""
+        return self._key("alarms")
+
+    @property
+    def alarm_counts(self) -> str:
+        """How many alarms of each cause there have been."""
+        return self._key("alarmcounts")
+
+    @property
+    def workers(self) -> str:
+        """What the workers say of themselves; in one partition for all."""
+        return self._key("workers")
+
     def record(self, exchange: str) -> str:
         """The record of one exchange."""
         return self._key("x", exchange)

@@ -2,7 +2,7 @@
 
 Each begins with `#!lua`: without that header a script goes on half-way through out-of-memory, and
 reads from a stale primary. None is `no-writes`, for the same reason. Only what stops and what
-empties may run on a full store: `lock` and `lift`, and the two that a drain needs.
+empties may run on a full store: `lock`, `lift` and `book`, and the two that a drain needs.
 """
 
 from dataclasses import dataclass, field
@@ -35,10 +35,12 @@ VOID = script("layout", "void")
 DESCRIBE = script("layout", "locks", "describe")
 CLAIM = script("layout", "claim")
 REFUSE = script("layout", "suppression", "refuse")
+ALARMS = script("layout", "alarms")
 SETTLE = script("layout", "suppression", "settle", flags="allow-oom")
 LOCK = script("layout", "locks", "retention", "lock", flags="allow-oom")
 LIFT = script("layout", "locks", "retention", "lift", flags="allow-oom")
-BOOK = script("layout", "book")
+BOOK = script("layout", "book", flags="allow-oom")
 LIVE = script("layout", "live")
 INSPECT = script("layout", "locks", "inspect")
 TRIM = script("layout", "trim", flags="allow-oom")
+PRESENCE = script("layout", "presence")

@@ -2,115 +2,128 @@
 
 import secrets
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    NoScriptError,
-    RedisError,
-)
-from redis.exceptions import ConnectionError as LostConnectionError
-from redis.exceptions import TimeoutError as LostReplyError
-from redis.retry import Retry
+from redis.exceptions import NoScriptError
 
 from delegation.domain.errors import Unavailable
+from delegation.domain.locks import Durability
+from delegation.ledger.batch import Command, together, together_durably
+from delegation.ledger.routing import FAILURES, Batch, Routing, is_lost, is_unanswered
 from delegation.ledger.scripts import Script
+from delegation.ledger.topology import topology
 
 T = TypeVar("T")
 Argument = bytes | str | int
+
+Call = tuple[Sequence[str], Sequence[Argument]]
+"""The keys and the arguments of a script."""
 
 UNREACHABLE = "ledger_unreachable"
 UNWELL = "ledger_unwell"
 
 
 class Server:
-    """One Redis or Valkey. Every failure is an `Unavailable`: nothing is believed without a reply.
+    """One Redis or Valkey, or several. Every failure is `Unavailable`: without a reply, no belief.
 
-    *timeout* is in seconds, for connecting and for each reply. The library's own retries are off:
-    it would take its own claim for a replay. What is sent may be sent once more where the reply was
-    lost, so every script must answer a repetition as it answered before.
+    *url* names the topology. Primaries alone are asked; who is primary is looked up anew when one
+    does not answer. The keys of a call share a hash tag: its first says where it goes.
+
+    *timeout* is in seconds, for connecting and for each reply. Where a primary must be looked up,
+    it is so for each Sentinel or node that is asked, until one answers; that is not done twice.
+
+    The library's own retries are off: it would take its own claim for a replay. What is sent may be
+    sent once more where the reply was lost, so every script must answer a repetition as it answered
+    before. Besides, a cluster may send a call on, four times: where it does, nothing was run.
+
+    *patience* is in milliseconds, and for `run_durably`: for the replicas, and then for the disk.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            protocol=2,
-            decode_responses=False,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            health_check_interval=0,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            retry_on_error=[],
-            client_name="delegation",
-        )
+    def __init__(self, url: str, *, timeout: float, patience: int = 1000) -> None:
+        self._routing = Routing(topology(url, timeout=timeout))
+        self._durably = partial(together_durably, patience=patience, timeout=timeout)
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Any]:
         """Run a script; its answer. Raises `Unavailable`."""
-        return self._surely(lambda: self._run(script, keys, arguments))
+        return self._ask(keys[0], lambda client: _evaluate(client, script, keys, arguments))
 
-    def run_all(
-        self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
-    ) -> list[list[Any]]:
+    def run_all(self, script: Script, calls: Sequence[Call]) -> list[list[Any]]:
         """Run a script for each of several *calls*, in as few round trips as can be."""
-        if not calls:
-            return []
+        return [answer for answer, _ in self._run_together(script, calls, together)]
 
-        def send() -> list[list[Any]]:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.script_load(script.source)
-                for keys, arguments in calls:
-                    pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-                return pipeline.execute()[1:]
+    def run_durably(
+        self, script: Script, calls: Sequence[Call]
+    ) -> list[tuple[list[Any], Durability]]:
+        """As `run_all`; each answer comes with how safely its server keeps all that it has by then.
 
-        return self._surely(send)
+        It comes once that is as safe as it gets, or patience is over, for each server in turn. The
+        server is asked on the very connection that wrote: of no other would it speak.
+        """
+        return self._run_together(script, calls, self._durably)
 
     def take(self, key: str, milliseconds: int) -> bool:
         """Take *key* for so long, unless it is taken; whether it was free. Raises `Unavailable`."""
         nonce = secrets.token_bytes(16)
-        holder = self._surely(
-            lambda: self._redis.set(key, nonce, nx=True, px=milliseconds, get=True)
+        holder = self._ask(
+            key, lambda client: client.set(key, nonce, nx=True, px=milliseconds, get=True)
         )
         return holder in {None, nonce}  # ours where it was sent again
 
     def read_stream(self, stream: str, count: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
         """The first *count* entries of a stream. A full server answers this, too."""
-        entries: Any = self._surely(lambda: self._redis.xrange(stream, count=count))
+        entries: Any = self._ask(stream, lambda client: client.xrange(stream, count=count))
         return list(entries)
 
     def evicts(self) -> bool:
         """Whether a full server drops what it knows. Raises `Unavailable`."""
-        memory: Any = self._surely(lambda: self._redis.info("memory"))
-        return bool(memory.get("maxmemory_policy") != "noeviction")
+        return self._surely(lambda: any(self._routing.everywhere(_evicts)))
 
     def close(self) -> None:
         """Close every connection."""
-        self._redis.close()
+        self._routing.close()
 
-    def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        try:
-            return self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:  # a server that was restarted, or has never seen us
-            return self._redis.eval(script.source, len(keys), *keys, *arguments)
+    def _ask(self, key: str, command: Callable[[redis.Redis], T]) -> T:
+        return self._surely(lambda: self._routing.send(key, command))
+
+    def _run_together(
+        self, script: Script, calls: Sequence[Call], batch: Batch[T]
+    ) -> list[tuple[list[Any], T]]:
+        """The script itself goes ahead of its calls: one batch cannot ask whether it is known."""
+        commands = [(keys[0], _command(script, keys, arguments)) for keys, arguments in calls]
+
+        def with_script(client: redis.Redis, commands: Sequence[Command]) -> tuple[list[Any], T]:
+            (_, *answers), outcome = batch(client, [("SCRIPT LOAD", script.source), *commands])
+            return answers, outcome
+
+        return self._surely(lambda: self._routing.send_all(commands, with_script))
 
     def _surely(self, send: Callable[[], T]) -> T:
         try:
             try:
                 return send()
-            except RedisError as error:
-                if not _is_lost(error):
+            except FAILURES as error:
+                if not is_lost(error):
                     raise
                 return send()
-        except RedisError as error:  # full, read-only, loading, out of rights, ...
-            raise Unavailable(UNREACHABLE if _is_lost(error) else UNWELL) from error
+        except FAILURES as error:  # full, read-only, loading, out of rights, ...
+            raise Unavailable(UNREACHABLE if is_unanswered(error) else UNWELL) from error
 
 
-def _is_lost(error: RedisError) -> bool:
-    """Whether there was no reply. The library counts some replies as lost connections."""
-    if isinstance(error, (BusyLoadingError, AuthenticationError, AuthorizationError)):
-        return False
-    return isinstance(error, (LostConnectionError, LostReplyError))
+def _evaluate(
+    client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+) -> Any:
+    try:
+        return client.execute_command(*_command(script, keys, arguments))
+    except NoScriptError:  # a server that was restarted, or has never seen us
+        return client.eval(script.source, len(keys), *keys, *arguments)
+
+
+def _command(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Command:
+    return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+def _evicts(client: redis.Redis) -> bool:
+    memory: Any = client.info("memory")
+    return bool(memory.get("maxmemory_policy") != "noeviction")

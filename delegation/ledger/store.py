@@ -4,9 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from delegation.domain.errors import Unavailable
+from delegation.domain.locks import Durability
 from delegation.ledger.partitions import Partition, Partitions
 from delegation.ledger.scripts import Script
-from delegation.ledger.server import Argument, Server
+from delegation.ledger.server import Argument, Call, Server
+
+Question = tuple[Partition, Sequence[str]]
+"""A partition, and the keys besides its layout that are asked about."""
 
 LAYOUT_VERSION = 1
 
@@ -48,20 +52,38 @@ class Store:
     def ask_all(
         self,
         script: Script,
-        questions: Sequence[tuple[Partition, Sequence[str]]],
+        questions: Sequence[Question],
         arguments: Sequence[Argument],
     ) -> list[list[Any]]:
         """The same question to several partitions, together. Raises `Unavailable`."""
-        calls = [self._call(partition, keys, arguments) for partition, keys in questions]
-        answers = self.server.run_all(script, calls)
+        answers = self.server.run_all(script, self._calls(questions, arguments))
         return [
             self._remember(partition, answer)
             for (partition, _), answer in zip(questions, answers, strict=True)
         ]
 
+    def ask_durably(
+        self,
+        script: Script,
+        questions: Sequence[Question],
+        arguments: Sequence[Argument],
+    ) -> list[tuple[list[Any], Durability]]:
+        """As `ask_all`; with each answer how safely what was written in that partition is kept.
+
+        The same question again tells how safely what already stands there is kept by now.
+        """
+        answers = self.server.run_durably(script, self._calls(questions, arguments))
+        return [
+            (self._remember(partition, answer), durability)
+            for (partition, _), (answer, durability) in zip(questions, answers, strict=True)
+        ]
+
+    def _calls(self, questions: Sequence[Question], arguments: Sequence[Argument]) -> list[Call]:
+        return [self._call(partition, keys, arguments) for partition, keys in questions]
+
     def _call(
         self, partition: Partition, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> tuple[Sequence[str], Sequence[Argument]]:
+    ) -> Call:
         epoch, locks = self._seen.get(partition.number, (b"", 0))
         expected = (LAYOUT_VERSION, self.partitions.count, epoch, locks)
         return (partition.layout, *keys), (*expected, *arguments)

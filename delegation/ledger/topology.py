@@ -4,21 +4,18 @@ How a topology is named is a matter of the URL's scheme. The library finds the s
 their connections; it sends nothing again.
 """
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
+from redis.cluster import ClusterNode, RedisCluster, get_node_name
 from redis.exceptions import AskError, MovedError, RedisClusterException
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-_SENTINEL_PORT, _PORT = 26379, 6379
+from delegation.storeurl import CLUSTER, SENTINEL, StoreUrl
 
 
 class Topology(Protocol):
@@ -34,7 +31,7 @@ class Topology(Protocol):
         """A client of every server that holds keys."""
 
     def lost(self, client: redis.Redis) -> None:
-        """Look servers up anew: *client* did not answer. Raises nothing."""
+        """Have servers looked up anew, for *client* is not what it was. Sends nothing."""
 
     def moved(self, error: MovedError) -> None:
         """Remember where a slot is now. Raises *error* where it cannot be there."""
@@ -46,11 +43,12 @@ class Topology(Protocol):
         """Close every connection."""
 
 
-def topology(url: str, *, timeout: float) -> Topology:
-    """The topology that *url* names; nothing is sent yet. *timeout* is in seconds.
+def topology(text: str, *, timeout: float) -> Topology:
+    """The topology that a URL names; nothing is sent yet. *timeout* is in seconds.
 
     It holds for connecting and for each reply, of the servers and of every Sentinel.
     """
+    url = StoreUrl.parse(text)
     options = {
         "protocol": 2,
         "decode_responses": False,
@@ -59,16 +57,17 @@ def topology(url: str, *, timeout: float) -> Topology:
         "health_check_interval": 0,
         "client_name": "delegation",
     }
-    scheme, plus, kind = urlsplit(url).scheme.partition("+")
-    if not plus:
-        return OneServer(redis.Redis.from_url(url, **options, **_no_retries()))
-    if kind == "sentinel":
-        return _sentinel(_Address.of(url), scheme=scheme, options=options)
-    return Cluster(_Address.of(url), scheme=scheme, options=options)
+    if url.topology == CLUSTER:
+        return Cluster(url, options)
+    options["retry"] = Retry(NoBackoff(), 0)
+    if url.topology == SENTINEL:
+        return _sentinel(url, options)
+    return OneServer(redis.Redis.from_url(text, **options))
 
 
-def _no_retries() -> dict[str, Any]:
-    return {"retry": Retry(NoBackoff(), 0), "retry_on_timeout": False, "retry_on_error": []}
+def _tls(url: StoreUrl) -> dict[str, Any]:
+    files = {name: path for name, path in url.options.items() if name.startswith("ssl_")}
+    return {"ssl": True, **files} if url.has_tls else {}
 
 
 class OneServer:
@@ -105,22 +104,15 @@ class OneServer:
             self._sentinel.close()
 
 
-def _sentinel(address: "_Address", *, scheme: str, options: Mapping[str, Any]) -> OneServer:
-    usual = {**options, **_no_retries(), **_tls(scheme, address)}
-    own = {
-        name.removeprefix("sentinel_"): value
-        for name, value in address.options.items()
-        if name.startswith("sentinel_")
-    }
-    sentinel = Sentinel(
-        list(address.hosts(_SENTINEL_PORT)), sentinel_kwargs={**usual, **own}, **usual
-    )
-    name, _, number = address.path.partition("/")
+def _sentinel(url: StoreUrl, options: Mapping[str, Any]) -> OneServer:
+    usual = {**options, **_tls(url)}
+    own = {name: url.options.get(f"sentinel_{name}") for name in ("username", "password")}
+    sentinel = Sentinel(url.hosts, sentinel_kwargs={**usual, **own}, **usual)
     client = sentinel.master_for(
-        unquote(name),
-        username=address.username,
-        password=address.password,
-        db=int(number or address.options.get("db", 0)),
+        url.primary,
+        db=url.db,
+        username=url.username,
+        password=url.password,
         redis_connect_func=_must_be_primary,
     )
     return OneServer(client, sentinel)
@@ -137,16 +129,16 @@ def _must_be_primary(connection: Any) -> None:
 class Cluster:
     """The primaries of a cluster, by the table of slots that they tell."""
 
-    def __init__(self, address: "_Address", *, scheme: str, options: Mapping[str, Any]) -> None:
-        self._address = address
+    def __init__(self, url: StoreUrl, options: Mapping[str, Any]) -> None:
+        self._hosts = url.hosts
         self._options = {
             **options,
-            **_tls(scheme, address),
-            "username": address.username,
-            "password": address.password,
+            **_tls(url),
+            "username": url.username,
+            "password": url.password,
         }
-        self._lock = threading.Lock()
         self._known: RedisCluster | None = None
+        self._failed: str | None = None
 
     def primary(self, key: str) -> redis.Redis:
         """A client of the primary that holds the key's slot, by the table."""
@@ -159,15 +151,9 @@ class Cluster:
         return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
 
     def lost(self, client: redis.Redis) -> None:
-        """Ask the others for the table. Where none answers, begin again with the URL's hosts."""
-        cluster = self._cluster()
+        """Have the table told anew at the next look, by the others first."""
         where = client.connection_pool.connection_kwargs
-        try:
-            cluster.nodes_manager.initialize(
-                last_failed_node_name=f"{where['host']}:{where['port']}"
-            )
-        except RedisClusterException:
-            self.close()
+        self._failed = get_node_name(where["host"], where["port"])
 
     def moved(self, error: MovedError) -> None:
         """Enter it into the table."""
@@ -183,22 +169,27 @@ class Cluster:
 
     def close(self) -> None:
         """Close every connection, and forget the table."""
-        with self._lock:
-            known, self._known = self._known, None
+        known, self._known = self._known, None
         if known is not None:
             known.close()
 
     def _cluster(self) -> RedisCluster:
-        """What is known, or what the URL's hosts tell now."""
-        with self._lock:
-            if self._known is None:
-                self._known = RedisCluster(
-                    startup_nodes=[
-                        ClusterNode(host, port) for host, port in self._address.hosts(_PORT)
-                    ],
-                    retry=Retry(NoBackoff(), 0),
-                    # Each partition answers for itself.
-                    require_full_coverage=False,
-                    **self._options,
-                )
-            return self._known
+        """The table that is known; or told anew by its nodes, or by the hosts of the URL."""
+        known, failed = self._known, self._failed
+        try:
+            if known is None:
+                known = self._known = self._told_by_hosts()
+            elif failed is not None:
+                known.nodes_manager.initialize(last_failed_node_name=failed)
+        except RedisClusterException:
+            self.close()
+            raise
+        self._failed = None
+        return known
+
+    def _told_by_hosts(self) -> RedisCluster:
+        return RedisCluster(
+            startup_nodes=[ClusterNode(*host) for host in self._hosts],
+            retry=Retry(NoBackoff(), 0),
+            **self._options,
+        )

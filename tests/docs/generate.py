@@ -27,6 +27,8 @@ from delegation.settings import (
     Settings,
     SettingsInvalid,
 )
+from delegation.web.admin.openapi import document as admin_document
+from delegation.web.admin.problems import Kind as ProblemKind
 from tests.conformance import page as conformance
 from tests.docs.tables import table
 
@@ -75,8 +77,40 @@ def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from _helps(below, click.Context(below, info_name=name, parent=context))
 
 
+def admin_operations() -> str:
+    """Every operation of the admin API."""
+    return table(
+        ("operation", "what it is for", "scope", "answers"),
+        [
+            (
+                f"`{operation['method'].upper()} {operation['path']}`",
+                operation["summary"],
+                " ".join(f"`{one}`" for one in operation["security"][0]["bearer"]),
+                ", ".join(operation["responses"]),
+            )
+            for operation in _admin_operations()
+        ],
+    )
+
+
+def admin_problems() -> str:
+    """Every problem that the admin API answers with."""
+    return table(
+        ("status", "name", "meaning"),
+        [(str(kind.status), f"`{kind.slug}`", kind.title) for kind in ProblemKind],
+    )
+
+
+def _admin_operations() -> Iterator[dict[str, Any]]:
+    for path, operations in admin_document()["paths"].items():
+        for method, operation in operations.items():
+            yield {"path": path, "method": method} | operation
+
+
 PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
+        "admin_operations": admin_operations,
+        "admin_problems": admin_problems,
         "settings": settings,
         "client_settings": client_settings,
         "registry": registry,

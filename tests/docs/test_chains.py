@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -19,9 +21,11 @@ import yaml
 
 from delegation.dev.world import World, running_world
 from delegation.domain.registry import Registry
+from delegation.ledger.exchanges import RedisExchanges
 from delegation.registry.loader import Snapshot, parse
 from delegation.registry.secrets import digest, new_secret
 from tests.attacks.endpoint import ACCESS_TOKEN, EXCHANGE, JWT
+from tests.cli.command import run
 from tests.docs.pages import ROOT, alike, blocks, table
 from tests.signing import ABSENT
 from tests.world import Login, key_server
@@ -312,63 +316,61 @@ def test_may_act_decides_as_the_table_says(chains: Chains, row: list[str], colum
     assert (answer.status_code, answer.json().get("reason")) == expected
 
 
-@pytest.fixture(name="stop")
-def _stop(chains: Chains, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """The names that the page's own code defines, in the environment of the service."""
-    for name, value in chains.world.environment.items():
-        monkeypatch.setenv(name, value)
-    (code,) = of("python")
-    names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102, it is our own page
-    yield names
-    names["store"].server.close()
+@contextmanager
+def stopped(chains: Chains, command: str) -> Iterator[None]:
+    """While a stop of the page stands, given by somebody with the settings of the service."""
+    here = {US: chains.world.url, LOGIN: chains.login.issuer, PLATFORM: chains.platform.issuer}
+    for theirs, ours in here.items():
+        command = command.replace(theirs, ours)
+    reason = ["--reason", "incident 7"]
+    environment = chains.world.environment
+    ran = run(*shlex.split(command), *reason, "--output", "json", environment=environment)
+    assert ran.status == 0, ran.err
+    yield
+    lifted = run("unlock", json.loads(ran.out)["lock"]["id"], *reason, environment=environment)
+    assert lifted.status == 0, lifted.err
 
 
-FOR_ONE = ("subject", "token", "exchange", "pair")
-"""Locks that concern nobody else, and may stand on while other tests go on."""
+def alive(chains: Chains, tokens: Iterable[str]) -> list[str]:
+    """Of each token whether it is."""
+    exchanges = RedisExchanges(chains.world.store)
+    found = [exchanges.find(claims_of(token)["jti"]) for token in tokens]
+    return ["alive" if one is not None and one.alive else "dead" for one in found]
 
 
 @pytest.mark.parametrize(
     "row",
-    table(TEXT, "what went wrong", "`stop(...)`", "first", "second", "third"),
+    table(TEXT, "what went wrong", "`delegation ...`", "first", "second", "third"),
     ids=lambda row: row[0],
 )
-def test_a_lock_reaches_what_the_table_says(
-    chains: Chains, stop: dict[str, Any], row: list[str]
-) -> None:
-    """Each row, put on a chain that lives: which of its three tokens are dead then."""
-    name, login = token_urlsafe(8), f"login-{token_urlsafe(8)}"
+def test_a_lock_reaches_what_the_table_says(chains: Chains, row: list[str]) -> None:
+    """Each row, put on a chain that lives: which of its three tokens are dead then, and after."""
+    name, login = f"alice-{token_urlsafe(8)}", f"login-{token_urlsafe(8)}"
     token = chains.alices(sub=name, jti=login)
-    first, second, third = (claims_of(one)["jti"] for one in chains.along(token, *PATH))
-    here = {"LOGIN": chains.login.issuer, "US": chains.world.url, "second": second}
-    target = row[1].strip("`").replace('"alice"', f'"{name}"').replace("login-1", login)
-    cut_off = not any(f"Target.{kind}(" in target for kind in FOR_ONE)
-    ends = f", ends_at={time.time_ns() // 1_000_000}" if cut_off else ""
-    assert all(stop["ledger"].describe(one).alive for one in (first, second, third))
+    tokens = chains.along(token, *PATH)
+    assert alive(chains, tokens) == ["alive"] * 3
+    names = {"alice": name, "login-1": login, "$second": claims_of(tokens[1])["jti"]}
+    command = " ".join(names.get(word, word) for word in row[1].strip("`").split())
 
-    eval(f"stop({target}{ends})", stop | here)  # noqa: S307, it is our own page
+    with stopped(chains, command):
+        found = alive(chains, tokens)
+        again = chains.exchange("calendar-mcp", token, CALENDAR)
 
-    alive = [stop["ledger"].describe(one).alive for one in (first, second, third)]
-    assert ["alive" if one else "dead" for one in alive] == row[2:]
-    again = chains.exchange("calendar-mcp", token, CALENDAR)
-    assert (again.status_code == 200) is (cut_off or row[2] == "alive")
+    assert found == alive(chains, tokens) == row[2:]
+    assert (again.status_code == 200) is (row[2] == "alive")
 
 
-def test_a_lock_on_a_workload_reaches_all_that_it_began(
-    chains: Chains, stop: dict[str, Any]
-) -> None:
+def test_a_lock_on_a_workload_reaches_all_that_it_began(chains: Chains) -> None:
     """The actor is the workload, and the client that showed it is found as well."""
     shown = {"actor_token": chains.planners(), "actor_token_type": JWT}
     answer = chains.exchange("calendar-mcp", chains.alices(), CALENDAR, **shown)
     first = answer.json()["access_token"]
     (second,) = chains.along(first, PATH[1])
-    (called,) = re.findall(r"A workload is an actor: `(.*)`\.", TEXT)
-    target = called.replace(PLATFORM, chains.platform.issuer)
+    (command,) = re.findall(r"A workload is an actor: `(.*)`\.", TEXT)
 
-    eval(f"stop({target}, ends_at={time.time_ns() // 1_000_000})", stop)  # noqa: S307
+    with stopped(chains, command):
+        assert alive(chains, [first, second]) == ["dead", "dead"]
 
-    for token in (first, second):
-        assert not stop["ledger"].describe(claims_of(token)["jti"]).alive
     assert chain_of(second) == ["calendar-api", "spiffe://example.com/planner", "desk-agent"]
 
 

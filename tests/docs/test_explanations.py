@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from secrets import token_urlsafe
@@ -15,12 +16,13 @@ import pytest
 
 from delegation import wiring
 from delegation.audit.drain import Drain
-from delegation.audit.events import Events
 from delegation.dev.cast import ROOMS_API
+from delegation.domain.administration import Stop
 from delegation.domain.grants import DEFAULT_LIFETIME, MAX_LIFETIME
-from delegation.domain.locks import Lock, Target
+from delegation.domain.locks import Kind, Target
 from delegation.domain.parties import Identity
-from delegation.domain.trust import CLIENT_SKEW, LONGEST_LIFE, SKEW
+from delegation.domain.registry import Registry
+from delegation.domain.trust import CLIENT_SKEW, LONGEST_LIFE, LONGEST_SESSION, SKEW
 from delegation.jose.jwks import FRESH_FOR, USABLE_FOR
 from delegation.jose.keyring import Keyring
 from delegation.ledger.partitions import Partition, fingerprint
@@ -38,7 +40,7 @@ from tests.docs.pages import ROOT, run, table
 from tests.world import SIGNED_API, SIGNING, SIGNING_MCP, Login, TestWorld, a_test_world
 
 PAGES = ROOT / "docs" / "explanation"
-RULE, MODEL = PAGES / "the-one-rule.md", PAGES / "security-model.md"
+RULE, LOCKS, MODEL = (PAGES / f"{name}.md" for name in ("the-one-rule", "locks", "security-model"))
 TEST = re.compile(r"\[(test_\w+)\]\(([^)]+)\)")
 ATTACKS = range(1, 26)
 
@@ -48,6 +50,29 @@ pytestmark = pytest.mark.xdist_group("explanations")
 def test_the_one_rule_does_what_it_shows() -> None:
     """Every example is a call of the rule itself, and prints what stands below it."""
     run(RULE, {})
+
+
+def test_locks_do_what_they_show() -> None:
+    """Every example asks the definition itself."""
+    run(LOCKS, {})
+
+
+def test_every_kind_of_lock_is_told_of() -> None:
+    """The page names them all, and no others."""
+    named = [row[0].strip("`") for row in table(LOCKS.read_text("utf-8"), "kind", "matches")]
+
+    assert sorted(named) == sorted(Kind)
+
+
+def test_an_end_is_remembered_for_as_long_as_it_says() -> None:
+    """The numbers are those that tokens are checked by."""
+    rows = table(LOCKS.read_text("utf-8"), "an end, for", "is remembered for")
+    numbers = [[int(number) for number in re.findall(r"\d+", row[1])] for row in rows]
+
+    (issued,), (parents,), (session, further) = numbers
+    assert timedelta(minutes=issued) == MAX_LIFETIME
+    assert timedelta(hours=parents) == timedelta(hours=further) == LONGEST_LIFE
+    assert timedelta(days=session) == LONGEST_SESSION
 
 
 # What is named
@@ -69,7 +94,7 @@ def missing(text: str, page: Path) -> list[str]:
     return [name for name, path in found if name not in named_in((page.parent / path).resolve())]
 
 
-@pytest.mark.parametrize("page", [RULE, MODEL], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [RULE, LOCKS, MODEL], ids=lambda page: page.stem)
 def test_every_test_that_is_named_is_there(page: Path) -> None:
     """Whoever follows a link to a test finds it."""
     assert missing(page.read_text("utf-8"), page) == []
@@ -213,10 +238,9 @@ def place(world: TestWorld, root: Identity) -> Partition:
 
 def lock(world: TestWorld, target: Target) -> None:
     """Stop it."""
-    stop = Lock(id=token_urlsafe(), target=target, begins_at=0, parents=True)
-    event = Events().locked(stop, reason="test", author="test")
-    ledger = wiring.make_ledger(world.world.store, world.world.settings)
-    ledger.lock(stop, description=b"{}", event=event)
+    registry = Registry.of(issuer=world.world.url, revision="none")
+    administration = wiring.administration(world.world.store, lambda: registry)
+    administration.stop(Stop(target=target, reason="test"), author="test")
 
 
 def test_a_lock_can_be_taken_out_of_the_store(world: TestWorld) -> None:

@@ -1,7 +1,7 @@
--- book: what locks there are, page by page; or one of them.
+-- book: what locks this partition tells of, page by page; or one of them.
 -- KEYS: layout, book; ARGV from 5: id or empty, cursor, count
--- Answers the next cursor, and for each lock: id, begins at, ends at, how it was ended, description,
--- and whether it stands in every partition; what is not is empty.
+-- Answers the next cursor, and for each lock: id, begins at, ends at, how it was ended, description;
+-- what is not is empty.
 
 local problem = unwell()
 if problem then return answer(problem) end
@@ -19,7 +19,9 @@ end
 local found = {}
 for position = 1, #page[2], 2 do
   local lock = cmsgpack.unpack(page[2][position + 1])
-  local fields = {page[2][position], text(lock.b), text(lock.e), lock.x or '', lock.d, lock.f and '1' or ''}
-  for _, field in ipairs(fields) do found[#found + 1] = field end
+  if lock.d ~= '' then
+    local fields = {page[2][position], text(lock.b), text(lock.e), lock.x or '', lock.d}
+    for _, field in ipairs(fields) do found[#found + 1] = field end
+  end
 end
 return answer('ok', text(milliseconds()), page[1], found)

@@ -1,27 +1,32 @@
 -- lock: put a stop on a target. A lock that is there already stays as it is: a repetition completes.
 -- KEYS: layout, locks, book, events
--- ARGV from 5: id, target, ends at or empty, parents, since login, description, event or empty,
---              whether it stands in every partition, then for how long ends are kept
+-- ARGV from 5: id, target, ends at or empty, parents, since login, description and event (both empty
+--              but in the partition that tells of it), then for how long ends are kept
 
 local problem = unwell()
 if problem then return answer(problem) end
 
-local id, target, now, keep = ARGV[5], ARGV[6], milliseconds(), kept(13)
+local id, target, now, keep = ARGV[5], ARGV[6], milliseconds(), kept(12)
+local lock = {b = now, e = tonumber(ARGV[7]), p = ARGV[8] == '1', l = ARGV[9] == '1'}
 
--- Another lock of the same id must not pass for this one, and one that was lifted not for one that stands.
+-- Another lock of the same id must not pass for this one, and one that was lifted not for one that
+-- stands. When it ends may differ: a time to live is counted anew in each attempt.
 local known = redis.call('HGET', KEYS[3], id)
 if known then
   known = cmsgpack.unpack(known)
+  if known.t ~= target or known.p ~= lock.p or known.l ~= lock.l then return answer('lock_id_taken') end
   if known.x then return answer('lock_lifted') end
-  return answer(known.t == target and 'ok' or 'lock_id_taken')
+  if not known.e ~= not lock.e then return answer('lock_id_taken') end
+  return answer('ok')
 end
 
-local packed = redis.call('HGET', KEYS[2], target)
-local entry = packed and cmsgpack.unpack(packed) or {}
-local lock = {b = now, e = tonumber(ARGV[7]), p = ARGV[8] == '1', l = ARGV[9] == '1'}
-local booked = {t = target, b = now, e = lock.e, l = lock.l, d = ARGV[10], f = ARGV[12] == '1'}
-local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], id, now, keep)
+-- A cut-off of this moment is one by our clock, not the worker's: what was recorded just now is meant.
+if lock.e and now - lock.e <= TOLERANCE then lock.e = math.max(lock.e, now) end
+
+local entry = read_entry(KEYS[2], target)
 enter(entry, id, lock, now)
+local booked = {t = target, b = now, e = lock.e, p = lock.p, l = lock.l, d = ARGV[10]}
+local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], id, now, keep)
 
 if ARGV[11] ~= '' then write_event('events', KEYS[4], now, ARGV[11]) end
 redis.call('HSET', KEYS[2], target, cmsgpack.pack(entry))

@@ -22,7 +22,6 @@ end
 
 -- Fold what has ended by now.
 local function settle_entry(entry, now)
-  entry.standing = entry.standing or {}
   for id, standing in pairs(entry.standing) do
     if standing.e and standing.e <= now then
       entry.standing[id] = nil
@@ -31,9 +30,14 @@ local function settle_entry(entry, now)
   end
 end
 
+-- The entry of a target; an empty one where there is none.
+local function read_entry(locks, target)
+  local packed = redis.call('HGET', locks, target)
+  return packed and cmsgpack.unpack(packed) or {standing = {}}
+end
+
 -- Put a lock into the entry of its target.
 local function enter(entry, id, lock, now)
-  entry.standing = entry.standing or {}
   entry.standing[id] = lock
   settle_entry(entry, now)
 end
@@ -47,7 +51,7 @@ end
 local function killed(link, entry, now)
   local verdict = nil
   if reaches(link, entry.i, entry.p, entry.l) then verdict = 'lineage_dead' end
-  for _, lock in pairs(entry.standing or {}) do
+  for _, lock in pairs(entry.standing) do
     if lock.e and lock.e <= now then
       if reaches(link, lock.e, lock.p and lock.e, lock.l and lock.e) then verdict = 'lineage_dead' end
     elseif lock.b <= now then

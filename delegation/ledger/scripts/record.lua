@@ -2,8 +2,8 @@
 -- KEYS: layout, locks, record, live exchanges, events, one-time use, parent's record or none
 -- ARGV from 5: id, decided at, expires at, targets, detail, event, single use, undrained limit,
 --              then the foreign token's targets, issued at, logged in at; empty where the parent is ours,
---              when its use is forgotten; the actor token's targets and issued at, empty without one;
---              and the root identity
+--              when its use is forgotten; the actor token's targets, issued at and logged in at,
+--              empty without one; and the root identity
 
 local problem = unwell()
 if problem then return answer(problem) end
@@ -11,7 +11,9 @@ if problem then return answer(problem) end
 local id, single_use, now = ARGV[5], ARGV[11] == '1', milliseconds()
 
 local actor = nil
-if ARGV[17] ~= '' then actor = {t = ARGV[17], a = tonumber(ARGV[18]), f = true, l = 0} end
+if ARGV[17] ~= '' then
+  actor = {t = ARGV[17], a = tonumber(ARGV[18]), f = true, l = tonumber(ARGV[19])}
+end
 
 -- Why it may not be, or nil: first by what the subject token came from, then by the actor token.
 local function stopped(lineage)
@@ -56,6 +58,6 @@ write_event('events', KEYS[5], now, ARGV[10])
 if single_use then redis.call('SET', KEYS[6], id, 'PXAT', ARGV[16]) end
 redis.call('SET', KEYS[3], cmsgpack.pack({lineage = lineage, detail = ARGV[9]}), 'PXAT', ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
-redis.call('ZADD', KEYS[4], ARGV[7], string.sub(ARGV[19], 1, TARGET) .. id)
+redis.call('ZADD', KEYS[4], ARGV[7], ARGV[20] .. id)
 redis.call('PEXPIREAT', KEYS[4], string.format('%d', now + 1000000))  -- longer than any token lives
 return answer('ok')

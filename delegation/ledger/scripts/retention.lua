@@ -13,7 +13,7 @@ end
 local function stale_targets(locks, own, now, keep)
   local stale = {}
   for _, target in ipairs(redis.call('HRANDFIELD', locks, SAMPLE)) do
-    local entry = cmsgpack.unpack(redis.call('HGET', locks, target))
+    local entry = read_entry(locks, target)
     settle_entry(entry, now)
     local forgotten = over(entry.i, keep.issued, now) and over(entry.p, keep.parents, now)
       and over(entry.l, keep.logins, now)
