@@ -1,7 +1,7 @@
 """Documents to entries: each checked by itself against the schema, and knowing where it stands."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -78,18 +78,24 @@ class Entries:
     )
     whole: bool = True
 
+    def add(self, others: "Entries") -> None:
+        """Have those of another file, too, after these."""
+        for section in SECTIONS:
+            getattr(self, section).extend(getattr(others, section))
+            self.named[section].update(others.named[section])
+        self.whole &= others.whole
 
-def collect(documents: Iterable[Document]) -> tuple[Entries, list[Problem]]:
-    """The entries of all *documents*, in order, and what is wrong with those left out."""
-    entries = Entries()
-    problems: list[Problem] = []
-    for document in documents:
-        sections, amiss = _sections(document)
-        problems += [*document.problems, *amiss]
-        lost = any(len(broken) < _ENTRY for broken in document.broken)
-        entries.whole &= document.whole and not amiss and not lost
-        for section, values in sections.items():
-            problems += _add(section, values, document, entries)
+
+def collect(document: Document) -> tuple[Entries, list[Problem]]:
+    """The entries of *document*, in order, and what is wrong with those left out."""
+    sections, problems = _sections(document)
+    lost = any(len(broken) < _ENTRY for broken in document.broken)
+    entries = Entries(whole=document.whole and not problems and not lost)
+    problems += document.problems
+    # Entries may be kept for long: what the file says is in them, and only its places are needed.
+    document = replace(document, value=None)
+    for section, values in sections.items():
+        problems += _add(section, values, document, entries)
     return entries, problems
 
 

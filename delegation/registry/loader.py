@@ -1,10 +1,10 @@
 """A directory of YAML files to one registry: all of it, or every reason why not."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
@@ -12,13 +12,15 @@ from delegation.domain.registry import Registry
 from delegation.registry.build import build
 from delegation.registry.checks import check
 from delegation.registry.documents import read
-from delegation.registry.entries import collect
+from delegation.registry.entries import Entries, collect
 from delegation.registry.problems import Code, Problem, RegistryInvalid
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """Ten thousand grants and more."""
 
 _ENDINGS = (".yaml", ".yml")
+
+_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,29 @@ class Snapshot:
     def revision(self) -> str:
         """SHA-256 of all names and contents, in hex: equal for equal files, wherever they are."""
         digest = hashlib.sha256()
-        for name, content in self.files:
-            for part in (os.fsencode(name), content):
-                digest.update(len(part).to_bytes(8) + part)
+        for piece in self._pieces():
+            digest.update(piece)
         return digest.hexdigest()
 
     def packed(self) -> bytes:
         """All of it as bytes, for `unpacked`."""
-        return json.dumps(
-            [(name, content.decode("latin-1")) for name, content in self.files]
-        ).encode()
+        return b"".join(self._pieces())
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Self:
         """The snapshot that was `packed`."""
-        return cls(tuple((name, text.encode("latin-1")) for name, text in json.loads(packed)))
+        stream = BytesIO(packed)
+        parts = []
+        while length := stream.read(_LENGTH):
+            parts.append(stream.read(int.from_bytes(length)))
+        return cls(tuple(zip(map(os.fsdecode, parts[::2]), parts[1::2], strict=True)))
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Each name and each content, after its length: no two snapshots have the same."""
+        for name, content in self.files:
+            for part in (os.fsencode(name), content):
+                yield len(part).to_bytes(_LENGTH)
+                yield part
 
 
 def load(directory: Path, *, issuer: str, admin_audience: str | None = None) -> Registry:
@@ -85,11 +95,46 @@ def snapshot(directory: Path) -> Snapshot:
 
 def parse(files: Snapshot, *, issuer: str, admin_audience: str | None = None) -> Registry:
     """The registry that *files* describe. Raises `RegistryInvalid` with all that is wrong."""
-    entries, problems = collect(read(name, content) for name, content in files.files)
-    problems.extend(check(entries, issuer=issuer, admin_audience=admin_audience))
-    if problems:
-        raise RegistryInvalid(problems)
-    return build(entries, issuer=issuer, revision=files.revision, admin_audience=admin_audience)
+    return Parser(issuer=issuer, admin_audience=admin_audience).parse(files)
+
+
+class Parser:
+    """Parses one snapshot after another, and no file again that is as it was.
+
+    What comes of a file is kept by its name and the digest of its content, right or wrong, for as
+    long as each following snapshot has it. Not for several threads at once.
+    """
+
+    def __init__(self, *, issuer: str, admin_audience: str | None = None) -> None:
+        self._issuer = issuer
+        self._admin_audience = admin_audience
+        self._kept: dict[tuple[str, bytes], tuple[Entries, list[Problem]]] = {}
+
+    def parse(self, files: Snapshot) -> Registry:
+        """The registry that *files* describe. Raises `RegistryInvalid` with all that is wrong."""
+        entries, problems = self._collected(files)
+        problems += check(entries, issuer=self._issuer, admin_audience=self._admin_audience)
+        if problems:
+            raise RegistryInvalid(problems)
+        return build(
+            entries,
+            issuer=self._issuer,
+            revision=files.revision,
+            admin_audience=self._admin_audience,
+        )
+
+    def _collected(self, files: Snapshot) -> tuple[Entries, list[Problem]]:
+        """The entries of all *files*, in order, and what is wrong with those left out."""
+        known, self._kept = self._kept, {}
+        entries = Entries()
+        problems: list[Problem] = []
+        for name, content in files.files:
+            key = name, hashlib.sha256(content).digest()
+            self._kept[key] = known.get(key) or collect(read(name, content))
+            of_this_file, amiss = self._kept[key]
+            entries.add(of_this_file)
+            problems += amiss
+        return entries, problems
 
 
 def _files(directory: Path, root: Path, problems: list[Problem]) -> Iterator[Path]:

@@ -32,12 +32,18 @@ def main(grants: int) -> None:
         for number in range(1, ROUNDS * CHANGES):
             states.prepare(number)
         numbers = count(1)
+        without: list[float] = []
+        meanwhile: list[float] = []
         for _ in range(ROUNDS):
-            _round(world, "no changes  ", lambda: time.sleep(0.1))
-            _round(world, "all the time", lambda: _change(world, states, next(numbers)))
+            without += _round(world, "no changes  ", lambda: time.sleep(0.1))
+            meanwhile += _round(
+                world, "all the time", lambda: _change(world, states, next(numbers))
+            )
+    print(f"  p99 of all rounds, to that without changes: {_p99(meanwhile) / _p99(without):.1f}")
 
 
-def _round(world: TestWorld, name: str, act: Callable[[], None]) -> None:
+def _round(world: TestWorld, name: str, act: Callable[[], None]) -> list[float]:
+    """What each exchange took, in milliseconds."""
     endpoint = endpoint_of(world)
     acts, until = 0, time.monotonic() + SECONDS
     with load(lambda: endpoint.exchange(scope=None)) as found:
@@ -46,11 +52,15 @@ def _round(world: TestWorld, name: str, act: Callable[[], None]) -> None:
             acts += 1
     took = sorted(one.took * 1000 for one in found.outcomes)
     failed = len(took) - found.count(200)
-    p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
     print(
-        f"  {name}  {len(took)} exchanges, {failed} failed, "
-        f"p50 {p50:.1f} p99 {p99:.1f} max {took[-1]:.1f} ms" + f", {acts} changes" * ("all" in name)
+        f"  {name}  {len(took)} exchanges, {failed} failed, p50 {took[len(took) // 2]:.1f} "
+        f"p99 {_p99(took):.1f} max {took[-1]:.1f} ms" + f", {acts} changes" * ("all" in name)
     )
+    return took
+
+
+def _p99(took: list[float]) -> float:
+    return sorted(took)[len(took) * 99 // 100]
 
 
 def _change(world: TestWorld, states: States, number: int) -> None:

@@ -104,7 +104,11 @@ class States:
         )
         parts = {
             "grants.yaml": {"grants": grants},
-            "others.yaml": {name: self._entries[name] for name in ("issuers", "clients")},
+            "others.yaml": {
+                name: entries
+                for name, entries in self._entries.items()
+                if name not in {"grants", "resources"}
+            },
             "resources.yaml": {"resources": resources},
         }
         return {name: yaml.safe_dump(part, sort_keys=False) for name, part in parts.items()}
