@@ -48,12 +48,14 @@ fmt: $(READY)  ## Format, and mend what can be mended mechanically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## What an exchange costs, as ratios to the curve itself
+bench: $(READY)  ## What an exchange costs, as ratios to the curve itself, and a large registry
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.registry
 
 schema: $(READY)  ## Write what is generated in docs/reference anew
 	$(BIN)/delegation registry schema > docs/reference/registry.schema.json
 	$(BIN)/delegation audit schema > docs/reference/event.schema.json
+	$(BIN)/delegation admin openapi > docs/reference/admin-api.openapi.json
 	$(BIN)/python -m tests.docs.generate
 
 lock: $(READY)  ## Resolve the dependencies anew, with hashes

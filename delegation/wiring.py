@@ -9,24 +9,38 @@ from datetime import UTC, datetime
 import structlog
 from flask import Flask
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events
-from delegation.domain.errors import Unavailable
+from delegation.domain.administration import Administration, Administrator
+from delegation.domain.alarms import Alarm
+from delegation.domain.errors import Cause, Unavailable
 from delegation.domain.exchange import Exchange
+from delegation.domain.introspection import Introspection
+from delegation.domain.registry import Registry
+from delegation.domain.revocation import Revocation
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring, read_private
 from delegation.jose.keys import ALGORITHMS
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
 from delegation.lastgood import LastGood
+from delegation.ledger.alarms import RedisAlarms
 from delegation.ledger.cooldown import SharedCooldown
 from delegation.ledger.evidence import Evidence
+from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.locks import RedisLocks
 from delegation.ledger.partitions import Partitions
+from delegation.ledger.presence import RedisPresence
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
-from delegation.registry.loader import Snapshot, parse, snapshot
+from delegation.presence import Reporter
+from delegation.registry.loader import Parser, Snapshot, load, snapshot
+from delegation.registry.problems import RegistryInvalid
 from delegation.settings import Settings
 from delegation.watch import Watched, sight
+from delegation.web.admin.app import create_admin_app
+from delegation.web.admin.service import AdminService, PublicKey
 from delegation.web.app import create_app
 from delegation.web.service import Service
 
@@ -37,6 +51,9 @@ SIGNING_KEYS = "signing_keys"
 _REFETCH_COOLDOWN = 60
 """Seconds between two unasked-for fetches of an issuer's keys (RFC 8725 §3.10)."""
 
+_ONE_ALARM = 86_400
+"""Seconds within which every worker that is in use has seen that keys were replaced."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Issuing:
@@ -45,6 +62,8 @@ class _Issuing:
     keyring: Keyring
     signer: JwtSigner
     exchange: Exchange
+    introspection: Introspection
+    revocation: Revocation
     published: Mapping[str, object]
 
 
@@ -59,7 +78,7 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
     remembered = last_good or (lambda _: LastGood())
     store = connect(settings)
     ledger = make_ledger(store, settings)
-    foreign_keys = ForeignKeys(SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN))
+    foreign_keys = _foreign_keys(store, ledger)
 
     def issuing(document: bytes) -> _Issuing:
         keyring = Keyring.parse(document)
@@ -70,17 +89,16 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
             keyring=keyring,
             signer=signer,
             exchange=Exchange(verifier=verifier, ledger=ledger, signer=signer, clock=_now),
+            introspection=Introspection(tokens=verifier, exchanges=ledger),
+            revocation=Revocation(
+                tokens=verifier,
+                exchanges=RedisExchanges(store),
+                locks=RedisLocks(store, events=Acts()),
+            ),
             published=keyring.public_keys(),
         )
 
-    registry = Watched(
-        REGISTRY,
-        look=lambda: sight(settings.registry),
-        read=lambda: snapshot(settings.registry).packed(),
-        parse=lambda packed: parse(Snapshot.unpacked(packed), issuer=settings.issuer),
-        describe=lambda registry: registry.revision,
-        last_good=remembered(REGISTRY),
-    )
+    registry = _watched_registry(settings, remembered(REGISTRY))
     keys = Watched(
         SIGNING_KEYS,
         look=lambda: sight(settings.signing_keys),
@@ -96,17 +114,103 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
 
     registry.watch()
     keys.watch()
+    Reporter(
+        RedisPresence(store), revision=lambda: registry().revision, problems=problems, clock=_now
+    ).start()
     return create_app(
         Service(
             issuer=settings.issuer,
             registry=registry,
             exchange=lambda request, case: keys().exchange(request, case),
+            introspect=lambda token, case: keys().introspection(token, case),
+            revoke=lambda token, case: keys().revocation(token, case),
             assertions=JwtVerifier(keyring=keys().keyring, keys=foreign_keys, clock=_now),
             assertion_algorithms=frozenset(ALGORITHMS),
             ledger=ledger,
+            bell=ledger,
             jwks=lambda: keys().published,
             problems=problems,
         )
+    )
+
+
+def admin_application(
+    settings: Settings, *, last_good: Callable[[str], LastGood] | None = None
+) -> Flask:
+    """The admin API, ready to serve; it reads registry and keys anew as `application` does."""
+    configure_logging()
+    remembered = last_good or (lambda _: LastGood())
+    store = connect(settings)
+    ledger = make_ledger(store, settings)
+    foreign_keys = _foreign_keys(store, ledger)
+    registry = _watched_registry(settings, remembered(REGISTRY))
+    keys = Watched(
+        SIGNING_KEYS,
+        look=lambda: sight(settings.signing_keys),
+        read=lambda: read_private(settings.signing_keys),
+        parse=Keyring.parse,
+        describe=lambda keyring: keyring.active.kid,
+        last_good=remembered(SIGNING_KEYS),
+    )
+
+    def authenticate(token: str) -> Administrator:
+        verifier = JwtVerifier(keyring=keys(), keys=foreign_keys, clock=_now)
+        return verifier.administrator(token, registry())
+
+    registry.watch()
+    keys.watch()
+    return create_admin_app(
+        AdminService(
+            audience=settings.admin_audience,
+            registry=registry,
+            authenticate=authenticate,
+            administration=administration(store, registry),
+            presence=RedisPresence(store),
+            alarms=RedisAlarms(store),
+            public_keys=lambda: _public(keys()),
+            problems=lambda: [*registry.problems(), *keys.problems(), *ledger.problems()],
+        )
+    )
+
+
+def local_admin_application(settings: Settings, store: Store, *, user: str) -> Flask:
+    """The admin API for *user*, who runs this very process: it asks nobody for a token.
+
+    A registry that cannot be read keeps nobody from stopping anything.
+    """
+
+    def registry() -> Registry:
+        try:
+            return load(
+                settings.registry, issuer=settings.issuer, admin_audience=settings.admin_audience
+            )
+        except RegistryInvalid:
+            # No API is then taken for one that asks each time.
+            return Registry.of(issuer=settings.issuer, revision="unreadable")
+
+    local = Administrator.local(user)
+    return create_admin_app(
+        AdminService(
+            audience=settings.admin_audience,
+            registry=registry,
+            authenticate=lambda _: local,
+            administration=administration(store, registry),
+            presence=RedisPresence(store),
+            alarms=RedisAlarms(store),
+            public_keys=lambda: _public(Keyring.load(settings.signing_keys)),
+            problems=make_ledger(store, settings).problems,
+        ),
+        local=local,
+    )
+
+
+def administration(store: Store, registry: Callable[[], Registry]) -> Administration:
+    """What administrators do, in *store*."""
+    return Administration(
+        locks=RedisLocks(store, events=Acts()),
+        exchanges=RedisExchanges(store),
+        registry=registry,
+        clock=_now,
     )
 
 
@@ -125,9 +229,44 @@ def make_ledger(store: Store, settings: Settings) -> RedisLedger:
     return RedisLedger(store, events=Events(), limits=limits)
 
 
+def _foreign_keys(store: Store, ledger: RedisLedger) -> ForeignKeys:
+    """Other parties' keys; where all of a party's are replaced, one alarm for all workers."""
+    first = SharedCooldown(store.server, seconds=_ONE_ALARM)
+    log = structlog.get_logger(__name__)
+
+    def replaced(owner: str, names: tuple[str, ...]) -> None:
+        if first.begin(" ".join(("keys_replaced", owner, *names))):
+            ledger.sound(Alarm(cause=Cause.KEYS_REPLACED, about=owner, detail={"keys": names}))
+            log.error("alarm", cause=Cause.KEYS_REPLACED, client=None, decision=None, about=owner)
+
+    cooldown = SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN)
+    return ForeignKeys(cooldown, replaced=replaced)
+
+
 def undrained_events(store: Store) -> Evidence:
     """The events that stand in *store*."""
     return Evidence(store)
+
+
+def _watched_registry(settings: Settings, last_good: LastGood) -> Watched[Registry]:
+    parser = Parser(issuer=settings.issuer, admin_audience=settings.admin_audience)
+    return Watched(
+        REGISTRY,
+        look=lambda: sight(settings.registry),
+        read=lambda: snapshot(settings.registry).packed(),
+        parse=lambda packed: parser.parse(Snapshot.unpacked(packed)),
+        describe=lambda registry: registry.revision,
+        last_good=last_good,
+    )
+
+
+def _public(keyring: Keyring) -> list[PublicKey]:
+    return [
+        PublicKey(
+            kid=key.kid, algorithm=key.algorithm, status=key.status.value, jwk=key.published()
+        )
+        for key in keyring.keys
+    ]
 
 
 def configure_logging() -> None:

@@ -32,6 +32,8 @@ DEEP_API = "https://deep.example/api"
 """Where chains may be as long as they ever may."""
 ROUND_API = "https://round.example/api"
 """Where one may act twice in a chain."""
+DOORS_API = "https://doors.example/api"
+"""Admits *team-api* alone, at the third hop."""
 
 IDLE = "idle-mcp"
 """A client that may not exchange."""
@@ -48,6 +50,10 @@ TEAM_MCP = f"https://{TEAM}.example/mcp"
 """Also a resource, at which *calendar-mcp* may act."""
 PLANNER = "planner-mcp"
 """A client with a key, that may not exchange by itself."""
+TEAM_API_CLIENT = "team-api"
+"""The `TEAM_API`, when it is itself a client."""
+AUDITOR = "auditor"
+"""A client that may not exchange, and may introspect everything."""
 WORKLOAD = "spiffe://workloads.example/planner"
 
 FAILING = ("down", "missing", "moved", "nonsense")
@@ -245,7 +251,7 @@ class TestWorld:
 def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iterator[TestWorld]:
     """Start it all in *directory*, which must be empty, and stop it again."""
     directory.chmod(0o700)
-    own = {client: new_secret() for client in (IDLE, ODD, TEAM)}
+    own = {client: new_secret() for client in (IDLE, ODD, TEAM, TEAM_API_CLIENT, AUDITOR)}
     signing = {client: new_key(status=Status.ACTIVE) for client in (SIGNING, TEAM, PLANNER)}
     # Nobody drains here while tests run, some of which send a hundred thousand requests.
     roomy = {"REFUSALS_PER_MINUTE": "1000000", "MAX_UNDRAINED_EVENTS": "1000000"}
@@ -315,6 +321,10 @@ def _entries(
             _client(PUBLIC),
             _client(ODD) | {"audience": "urn:odd", "secrets": [digest(secrets[ODD])]},
             _client(SIGNING) | keys[SIGNING],
+            _client(TEAM_API_CLIENT)
+            | {"audience": TEAM_API, "secrets": [digest(secrets[TEAM_API_CLIENT])]},
+            _client(AUDITOR, exchange=False)
+            | {"secrets": [digest(secrets[AUDITOR])], "auditor": True},
             _client(PLANNER, exchange=False) | keys[PLANNER],
             _client(TEAM)
             | keys[TEAM]
@@ -337,6 +347,7 @@ def _entries(
                 "clients": {"calendar-mcp": ["calendar:read"]},
             },
             *(_resource(api, client=TEAM) for api in (TEAM_API, DEEP_API, ROUND_API)),
+            _resource(DOORS_API, client=TEAM_API_CLIENT),
         ],
         "grants": [
             _grant("partners", CALENDAR_API)
@@ -349,6 +360,12 @@ def _entries(
             _team_grant("team", TEAM_API),
             _team_grant("deep", DEEP_API) | {"chain_limit": 8},
             _team_grant("round", ROUND_API) | {"cycles": True},
+            _grant("doors", DOORS_API)
+            | {
+                "client": TEAM_API_CLIENT,
+                "agents": [TEAM],
+                "scopes": {"events.read": ["events.read"]},
+            },
         ],
     }
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
+from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import ALARMING, Refused
-from delegation.domain.locks import Lock
 from delegation.domain.parties import ActorChain, Identity
 from delegation.domain.tokens import VerifiedActor, VerifiedToken
 
@@ -66,18 +66,16 @@ class Events:
             }
         )
 
-    def locked(self, lock: Lock, *, reason: str, author: str) -> bytes:
-        """The event of a lock."""
+    def alarm(self, alarm: Alarm) -> bytes:
+        """The event of an alarm that is no refusal."""
         return encode(
             {
-                "type": "lock",
-                "lock": lock.id,
-                "target": {"kind": lock.target.kind.value, "names": list(lock.target.names)},
-                "ends_at": lock.ends_at,
-                "parents": lock.parents,
-                "since_login": lock.since_login,
-                "reason": reason,
-                "author": author,
+                "type": "alarm",
+                "cause": alarm.cause.value,
+                "alarm": True,
+                "about": alarm.about,
+                "source": alarm.source,
+                "detail": _bounded(alarm.detail),
             }
         )
 

@@ -5,10 +5,12 @@ import sys
 try:
     import click
 
+    from delegation.cli.administration import kill_switch, lock, revoke, unlock
     from delegation.cli.evidence import audit
     from delegation.cli.exchange import exchange
+    from delegation.cli.overview import exchanges, locks, tree
     from delegation.cli.registry import registry
-    from delegation.cli.running import check, demo, dev, serve
+    from delegation.cli.running import admin, check, demo, dev, serve
     from delegation.cli.setup import clients, init, keys, ledger
 except ModuleNotFoundError as missing:
     # The light half, which a client installs, brings the command but not what it stands on.
@@ -25,5 +27,8 @@ def main() -> None:
     """
 
 
-for command in (audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve):
+_SERVICE = (admin, audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve)
+_SECURITY = (exchanges, kill_switch, lock, locks, revoke, tree, unlock)
+
+for command in (*_SERVICE, *_SECURITY):
     main.add_command(command)

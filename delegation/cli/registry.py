@@ -8,7 +8,7 @@ from delegation.registry.schema import schema_text
 from delegation.resource_metadata import NotUsable, resource_metadata
 
 
-@click.group()
+@click.group(short_help="The reviewed files.")
 def registry() -> None:
     """The reviewed files: trusted issuers, clients, resources, grants."""
 

@@ -5,15 +5,17 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
 
 from delegation.cli.common import give_up
-from delegation.cli.terminal import printable_lines
+from delegation.cli.terminal import printable, printable_lines
 from delegation.preflight import Problem, listening, problems
 from delegation.settings import Settings
+from delegation.web.admin.openapi import document_text
 
 _PARTS = "settings, registry, keys, metadata and store"
 
@@ -35,17 +37,32 @@ def serve() -> None:
     What is wrong with them is said before anything starts. A store that does not answer yet is
     waited for: until it does, requests are answered 503, and /readyz says why.
     """
-    found = problems(os.environ)
-    _say(found)
-    if any(not problem.passes for problem in found):
-        sys.exit(1)
-    taken = list(listening(Settings.from_environment(os.environ).bind))
-    _say(taken)
-    if taken:
-        sys.exit(1)
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:delegation.gunicorn"]
-    # This process becomes gunicorn, so that signals reach it.
-    os.execv(sys.executable, [*command, "delegation.wsgi:application"])  # noqa: S606
+    settings = _sound_settings()
+    _must_be_free(settings.bind, "DELEGATION_BIND")
+    _become_gunicorn("delegation.wsgi:application")
+
+
+@click.group(short_help="The admin API.")
+def admin() -> None:
+    """The admin API: what was exchanged, what is stopped, and how the service is."""
+
+
+@admin.command("serve", short_help="Serve the admin API, as a process of its own.")
+def serve_admin() -> None:
+    """Serve the admin API, as a process of its own, at DELEGATION_ADMIN_BIND.
+
+    Otherwise it is as `delegation serve`, with the same settings. It lets in whoever brings an
+    access token of one of the registry's admin_issuers.
+    """
+    settings = _sound_settings()
+    _must_be_free(settings.admin_bind, "DELEGATION_ADMIN_BIND")
+    _become_gunicorn("--bind", settings.admin_bind, "delegation.wsgi_admin:application")
+
+
+@admin.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the admin API."""
+    click.echo(document_text(), nl=False)
 
 
 @click.command(short_help="Say everything that is wrong with the configuration.")
@@ -76,7 +93,7 @@ def demo() -> None:
         with handled(signal.default_int_handler, signal.SIGTERM):
             behaved = play(console)
     except DidNotStart as error:
-        give_up(f"{error}.")
+        give_up(*f"{error}.".split("\n"))  # with what the service wrote
     if not behaved:
         give_up("A step did not behave as it should.")
     console.print("\n[bold green]Every step behaved.[/bold green]")
@@ -106,9 +123,9 @@ def dev(context: click.Context, port: int, env_file: Path) -> None:
     except ModuleNotFoundError as missing:
         give_up(_MISSING.format(missing.name))
     try:
-        stand(env_file, port=port, say=click.echo)
+        stand(env_file, port=port, say=lambda text: click.echo(printable_lines(text)))
     except DidNotStart as error:
-        give_up(f"{error}.")
+        give_up(*f"{error}.".split("\n"))  # with what the service wrote
 
 
 @dev.command(short_help="Print a subject token, and nothing else.")
@@ -128,6 +145,9 @@ def dev(context: click.Context, port: int, env_file: Path) -> None:
     show_default=True,
     help="In seconds; less than 0 for one that has expired.",
 )
+@click.option(
+    "--admin", "for_admin", is_flag=True, help="One for the admin API instead, for everything."
+)
 @ENV_FILE
 @click.pass_context
 def token(  # noqa: PLR0917, the options of a command
@@ -137,6 +157,7 @@ def token(  # noqa: PLR0917, the options of a command
     scope: str,
     audience: str | None,
     expires_in: int,
+    for_admin: bool,  # noqa: FBT001
     env_file: Path,
 ) -> None:
     """Print a subject token of the development issuer, and nothing else.
@@ -144,25 +165,51 @@ def token(  # noqa: PLR0917, the options of a command
     Its user is one of the staff. Whoever can run this can be anyone: not for production.
     """
     try:
-        from delegation.dev.standing import NoWorld, subject_token  # noqa: PLC0415
+        from delegation.dev.standing import NoWorld, admin_token, subject_token  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         give_up(_MISSING.format(missing.name))
     if context.get_parameter_source("env_file") is ParameterSource.DEFAULT and context.parent:
         env_file = context.parent.params["env_file"]  # `delegation dev --env-file ... token`
     try:
-        value = subject_token(
-            env_file,
-            user=user,
-            agent=agent,
-            scope=scope,
-            audience=audience,
-            lifetime=expires_in,
+        value = (
+            admin_token(env_file, user=user, lifetime=expires_in)
+            if for_admin
+            else subject_token(
+                env_file,
+                user=user,
+                agent=agent,
+                scope=scope,
+                audience=audience,
+                lifetime=expires_in,
+            )
         )
     except NoWorld as error:
         give_up(f"{error}.")
     click.echo(value)
 
 
+def _sound_settings() -> Settings:
+    """The settings; where something is wrong that does not mend itself, the command ends."""
+    found = problems(os.environ)
+    _say(found)
+    if any(not problem.passes for problem in found):
+        sys.exit(1)
+    return Settings.from_environment(os.environ)
+
+
+def _must_be_free(bind: str, variable: str) -> None:
+    taken = list(listening(bind, variable))
+    _say(taken)
+    if taken:
+        sys.exit(1)
+
+
+def _become_gunicorn(*arguments: str) -> NoReturn:
+    """This process becomes gunicorn, so that signals reach it."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:delegation.gunicorn"]
+    os.execv(sys.executable, [*command, *arguments])  # noqa: S606
+
+
 def _say(found: Iterable[Problem]) -> None:
     for problem in found:
-        click.echo(printable_lines(str(problem)), err=True)
+        click.echo(printable(str(problem)), err=True)

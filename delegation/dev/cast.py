@@ -31,6 +31,15 @@ def story(issuer: DevelopmentIssuer, secrets: Mapping[str, str]) -> dict[str, An
                 "private_network": True,
             }
         ],
+        "admin_issuers": [
+            {
+                "issuer": issuer.url,
+                "alias": "corp",
+                "jwks_uri": issuer.jwks_uri,
+                "algorithms": ["ES256"],
+                "private_network": True,
+            }
+        ],
         "clients": [
             _client("calendar-mcp", CALENDAR_MCP, secrets),
             _client("notes-mcp", NOTES_MCP, secrets),

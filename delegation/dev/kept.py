@@ -54,6 +54,11 @@ class Directory:
         return self.path / "service.log"
 
     @property
+    def admin_log(self) -> Path:
+        """What the admin API wrote."""
+        return self.path / "admin.log"
+
+    @property
     def facts(self) -> Path:
         """Ports and secrets."""
         return self.path / "world.json"

@@ -42,7 +42,9 @@ def serving(app: Flask, *, port: int = 0) -> Iterator[str]:
             request_handler=_QuietHandler,
             fd=listener.fileno(),
         )
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         thread.start()
         try:
             yield f"http://127.0.0.1:{port}"

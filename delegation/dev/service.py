@@ -30,16 +30,21 @@ class DidNotStart(Exception):
 
 @contextmanager
 def running_service(
-    listener: socket.socket, *, environment: Mapping[str, str], log: Path, told: Event
+    listener: socket.socket,
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    told: Event,
+    application: str = "delegation.wsgi:application",
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Gunicorn, on a socket that is bound already; ready when this returns. Raises `DidNotStart`,
-    also where we are *told* to stop meanwhile.
+    """Gunicorn with *application*, on a loopback socket that is bound already; ready when this
+    returns. Raises `DidNotStart`, also where we are *told* to stop meanwhile.
 
     It hears no Ctrl-C of ours: it is told to stop, and answers what it has accepted.
     """
     command = [sys.executable, "-m", "gunicorn", "--config", "python:delegation.gunicorn"]
     command += ["--graceful-timeout", str(_GRACE)]
-    command += ["--bind", f"fd://{listener.fileno()}", "delegation.wsgi:application"]
+    command += ["--bind", f"fd://{listener.fileno()}", application]
     with ExitStack() as stack:
         with put_off(signal.SIGINT, signal.SIGTERM), log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603, our own interpreter and arguments
@@ -51,7 +56,8 @@ def running_service(
                 start_new_session=True,
             )
             stack.callback(_stop, process)
-        if not _becomes_ready(environment["DELEGATION_ISSUER"], process, told):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if not _becomes_ready(url, process, told):
             said = log.read_text(errors="replace")[-2000:].rstrip()
             raise DidNotStart(f"{said}\nthe service did not start: see above what it wrote")
         yield process

@@ -8,10 +8,13 @@ from threading import Event
 
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.issuer import DevelopmentIssuer
-from delegation.dev.kept import Damaged, Directory, Occupied, write_private
+from delegation.dev.kept import Damaged, Directory, Facts, Occupied, write_private
 from delegation.dev.service import DidNotStart
 from delegation.dev.signals import until_told
 from delegation.dev.world import World, running_world
+from delegation.domain.administration import Capability
+from delegation.domain.registry import usual_admin_audience
+from delegation.domain.tokens import format_scope
 
 _LOOK = 0.5
 """Seconds between two looks at whether the service still runs."""
@@ -45,18 +48,23 @@ def stand(env_file: Path, *, port: int, say: Callable[[str], None]) -> None:
     say("Stopped.")
 
 
+def admin_token(env_file: Path, *, user: str, lifetime: int) -> str:
+    """A token of the same issuer that opens the admin API, for everything. Raises `NoWorld`."""
+    issuer, facts = _issuer(env_file)
+    return issuer.token(
+        user=user,
+        agent="delegation",
+        audience=usual_admin_audience(f"http://127.0.0.1:{facts.port}"),
+        scope=format_scope(Capability),
+        lifetime=lifetime,
+    )
+
+
 def subject_token(
     env_file: Path, *, user: str, agent: str, scope: str, audience: str | None, lifetime: int
 ) -> str:
     """A token of the development issuer whose world is kept beside *env_file*. Raises `NoWorld`."""
-    kept = Directory.beside(env_file)
-    if not kept.facts.exists() or not kept.issuer_key.exists():
-        raise NoWorld(f"there is no world beside {env_file}: start one with `delegation dev`")
-    try:
-        port = kept.read_facts().issuer_port
-        issuer = DevelopmentIssuer(f"http://127.0.0.1:{port}", kept.read_issuer_key())
-    except Damaged as error:
-        raise NoWorld(str(error)) from error
+    issuer, _ = _issuer(env_file)
     return issuer.token(
         user=user,
         agent=agent,
@@ -67,16 +75,31 @@ def subject_token(
     )
 
 
+def _issuer(env_file: Path) -> tuple[DevelopmentIssuer, Facts]:
+    """The issuer of the world that is kept beside *env_file*, and its facts. Raises `NoWorld`."""
+    kept = Directory.beside(env_file)
+    if not kept.facts.exists() or not kept.issuer_key.exists():
+        raise NoWorld(f"there is no world beside {env_file}: start one with `delegation dev`")
+    try:
+        facts = kept.read_facts()
+        url = f"http://127.0.0.1:{facts.issuer_port}"
+        return DevelopmentIssuer(url, kept.read_issuer_key()), facts
+    except Damaged as error:
+        raise NoWorld(str(error)) from error
+
+
 def _stand(
     kept: Directory, env_file: Path, *, port: int, say: Callable[[str], None], told: Event
 ) -> None:
-    with running_world(kept.path, port=port, told=told) as world:
+    with running_world(kept.path, port=port, told=told, admin=True) as world:
         write_private(env_file, _environment(world))
         try:
             say(_greeting(world, env_file))
             while not told.wait(_LOOK):
                 if world.process.poll() is not None:
                     raise DidNotStart(f"the service has stopped: see {kept.log}")
+                if world.admin_process is not None and world.admin_process.poll() is not None:
+                    raise DidNotStart(f"the admin API has stopped: see {kept.admin_log}")
         finally:
             env_file.unlink(missing_ok=True)
 
@@ -93,6 +116,7 @@ def _environment(world: World) -> str:
         "DELEGATION_OTHER_CLIENT_SECRET": world.secrets["notes-mcp"],
         "DELEGATION_RESOURCE": CALENDAR_API,
         "DELEGATION_SCOPE": "events.read",
+        "DELEGATION_ADMIN_API": str(world.admin_url),
         "DELEGATION_REGISTRY": str(world.settings.registry.resolve()),
     }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
@@ -107,6 +131,7 @@ NOT FOR PRODUCTION: keys and secrets of this world lie in {world.directory}, and
 machine who can read them can be anyone.
 
 The service    {world.url}
+Its admin API  {world.admin_url}
 Its registry   {world.settings.registry}  (edit it; it is read anew)
 An issuer      {world.issuer.url}
 For a client   {env_file}
@@ -114,5 +139,7 @@ For a client   {env_file}
 Try:
   set -a; . {sourced}; set +a
   delegation dev token --user alice --env-file {file} | delegation exchange --subject-token -
+  export DELEGATION_ADMIN_TOKEN=$(delegation dev token --user security --admin --env-file {file})
+  delegation exchanges
 
 Ctrl-C stops it."""

@@ -1,6 +1,5 @@
 """The demo: one user, two hops, five refusals and a lock, on real parts, each step checked."""
 
-import secrets
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -15,14 +14,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from delegation import wiring
-from delegation.audit.events import Events
 from delegation.dev.api import sample_api
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP, PAYROLL_API, ROOMS_API
 from delegation.dev.servers import serving
 from delegation.dev.world import World, running_world
-from delegation.domain.locks import Lock, Target
+from delegation.domain.administration import Stop
+from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
+from delegation.domain.registry import Registry
 from delegation.domain.tokens import TokenType
+from delegation.registry.loader import load
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
@@ -133,24 +134,30 @@ class _Story:
 
     def _lock(self, alice: str, second: str) -> None:
         self._chapter("Security puts a lock on Alice")
-        ledger = wiring.make_ledger(self.world.store, self.world.settings)
+        administration = wiring.administration(self.world.store, self._registry)
         exchange = _claims(second)["jti"]
-        self._expect(ledger.describe(exchange).alive, "until now the last exchange is alive")
-        lock = Lock(
-            id=secrets.token_urlsafe(16),
-            target=Target.subject(Identity(self.world.issuer.url, "alice")),
-            begins_at=0,
-            parents=True,
+        self._expect(self._is_alive(exchange), "until now the last exchange is alive")
+        everything_of_alice = Target.subject(Identity(self.world.issuer.url, "alice"))
+        stopped = administration.stop(
+            Stop(target=everything_of_alice, reason="demo"), author="demo"
         )
-        event = Events().locked(lock, reason="demo", author="demo")
-        ledger.lock(lock, description=b"{}", event=event)
-        self._expect(not ledger.describe(exchange).alive, "now it is dead, two hops down")
+        reached = stopped.reach.radius
+        self._expect(reached is not None and reached.exchanges > 1, "it reaches both exchanges")
+        self._expect(not self._is_alive(exchange), "now it is dead, two hops down")
         self._refused(
             "the next exchange",
             self._exchange("calendar-mcp", alice, CALENDAR_API),
             error="invalid_request",
             reason="not_permitted",
         )
+
+    def _registry(self) -> Registry:
+        settings = self.world.settings
+        return load(settings.registry, issuer=settings.issuer)
+
+    def _is_alive(self, exchange: str) -> bool:
+        found = wiring.administration(self.world.store, self._registry).exchanges.find(exchange)
+        return found is not None and found.alive
 
     def _exchange(
         self, client: str, token: str, resource: str, *, scope: str | None = None

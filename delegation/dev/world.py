@@ -41,6 +41,9 @@ class World:
     issuer: DevelopmentIssuer
     store: Store
     secrets: Mapping[str, str] = field(repr=False)
+    admin_url: str | None = None
+    """Where the admin API is, if it was started."""
+    admin_process: Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -55,13 +58,15 @@ def running_world(
     port: int | None = None,
     told: Event | None = None,
     workers: int = 2,
+    admin: bool = False,
     entries: Mapping[str, Any] = MappingProxyType({}),
     **overrides: str,
 ) -> Iterator[World]:
     """Start everything, and stop it again. Keys, secrets, registry and ports are kept in
     *directory*.
 
-    *port* is the service's, 0 a free one, `None` the one it had. *entries* stand in a second file
+    *port* is the service's, 0 a free one, `None` the one it had. With *admin* the admin API runs,
+    too, on a free port. *entries* stand in a second file
     of the registry; *overrides* are further settings by their environment names. Raises
     `DidNotStart`, also where we are *told* to stop before everything stands.
     """
@@ -94,6 +99,19 @@ def running_world(
         process = stack.enter_context(
             running_service(listener, environment=environment, log=kept.log, told=told or Event())
         )
+        admin_url, admin_process = None, None
+        if admin:
+            second = stack.enter_context(_listener(0))
+            admin_url = f"http://127.0.0.1:{second.getsockname()[1]}"
+            admin_process = stack.enter_context(
+                running_service(
+                    second,
+                    environment=environment | {"DELEGATION_WORKERS": "1"},
+                    log=kept.admin_log,
+                    told=told or Event(),
+                    application="delegation.wsgi_admin:application",
+                )
+            )
         yield World(
             directory=directory,
             process=process,
@@ -102,6 +120,8 @@ def running_world(
             issuer=issuer,
             store=store,
             secrets=facts.secrets,
+            admin_url=admin_url,
+            admin_process=admin_process,
         )
 
 

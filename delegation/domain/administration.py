@@ -168,7 +168,13 @@ class Administration:
         order = order if known is None else replace(order, ends_at=known.order.ends_at)
         reach = self._counted(wanted.target)
         durability = self.locks.lock(order)
-        return Stopped(lock=self.locks.find(order.id), durability=durability, reach=reach)
+        # Counted before, while it was alive; timed after, when nothing can come any more.
+        timed = self._counted(wanted.target).fully_effective_at
+        return Stopped(
+            lock=self.locks.find(order.id),
+            durability=durability,
+            reach=replace(reach, fully_effective_at=timed),
+        )
 
     def lift(
         self, lock: BookedLock, *, reason: str, author: str, mistaken: bool

@@ -35,9 +35,9 @@ class RecordedExchange:
 class BlastRadius:
     """What a stop on one target would reach of what is alive now.
 
-    *latest_expiry* is, for each resource, when the last of its tokens that are reached expires, in
-    milliseconds. Where not everything was looked at (*cursor* says where to go on), every number is
-    the least that there is: *looked_at* of about *live* exchanges.
+    *latest_expiry* is, for each resource, when the last of its tokens that are reached expires,
+    stopped before or not, in milliseconds. Where not everything was looked at (*cursor* says where
+    to go on), every number is the least that there is; *looked_at* counts the records.
     """
 
     exchanges: int = 0
@@ -60,10 +60,15 @@ class BlastRadius:
 def blast_radius(
     reached: Iterable[RecordedExchange], *, looked_at: int, cursor: str | None
 ) -> BlastRadius:
-    """Sum up what a stop would reach: of *reached*, all that is alive."""
+    """Sum up what a stop would reach: of *reached*, all that is alive.
+
+    When it takes effect is told of the others too: what is stopped already, an API that does not
+    ask still takes.
+    """
+    reached = tuple(reached)
     alive = [one for one in reached if one.alive]
     latest: dict[str, int] = {}
-    for one in alive:
+    for one in reached:
         latest[one.resource] = max(one.expires_at, latest.get(one.resource, 0))
     return BlastRadius(
         exchanges=len(alive),

@@ -109,15 +109,12 @@ class JwtVerifier:
 
         Raises `AdministratorRejected`; `Unavailable` if keys are out of reach.
         """
-        try:
+        with _rejecting(AdministratorRejected) as known:
             unverified = parse(value)
             issuer = name(unverified.claims.get("iss"), "iss")
-            return self._verified(unverified, self._admin_profile(issuer, registry))
-        except TokenFault as fault:
-            raise AdministratorRejected(fault.cause, **fault.detail) from fault
-        except _MISREAD as error:
-            problem = type(error).__name__
-            raise AdministratorRejected(Cause.TOKEN_CLAIMS, problem=problem) from error
+            profile = self._admin_profile(issuer, registry)
+            known["issuer"] = profile.issuer
+            return self._verified(unverified, profile)
 
     def _profile(self, unverified: UnverifiedToken, registry: Registry) -> Profile[VerifiedToken]:
         """Only the issuer decides, compared as an exact string: nothing is derived from it."""
@@ -165,7 +162,9 @@ class JwtVerifier:
 
 
 @contextmanager
-def _rejecting(rejected: type[Refused]) -> Iterator[dict[str, object]]:
+def _rejecting(
+    rejected: type[Refused] | type[AdministratorRejected],
+) -> Iterator[dict[str, object]]:
     """Turn what is wrong with a token into its refusal, with what was *known* of it by then."""
     known: dict[str, object] = {}
     try:

@@ -6,13 +6,9 @@ from collections.abc import Iterable, Mapping
 from flask import Response
 
 _NOT_SNIFFED = ("X-Content-Type-Options", "nosniff")
-_PRIVATE = (
-    ("Content-Type", "application/json"),
-    # RFC 6749 §5.1, on errors too.
-    ("Cache-Control", "no-store"),
-    ("Pragma", "no-cache"),
-    _NOT_SNIFFED,
-)
+# RFC 6749 §5.1, on errors too.
+_NOT_KEPT = (("Cache-Control", "no-store"), ("Pragma", "no-cache"), _NOT_SNIFFED)
+_PRIVATE = (("Content-Type", "application/json"), *_NOT_KEPT)
 _PUBLIC = (("Cache-Control", "public, max-age=300"), _NOT_SNIFFED)
 
 
@@ -21,6 +17,13 @@ def private(
 ) -> Response:
     """An answer for the one who asked, and for nobody after them."""
     return Response(json.dumps(body), status, [*_PRIVATE, *headers])
+
+
+def done() -> Response:
+    """An answer that says nothing but that it is done."""
+    response = Response(status=200, headers=_NOT_KEPT)
+    del response.headers["Content-Type"]
+    return response
 
 
 def public(body: Mapping[str, object], content_type: str) -> Response:

@@ -3,13 +3,13 @@
 import time
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response
-from werkzeug.routing import MapAdapter
+from flask import Flask, Response
 
 from delegation.web import answers
 from delegation.web.errors import Boundary
 from delegation.web.limits import Seconds
 from delegation.web.metadata import metadata_of, metadata_path
+from delegation.web.plain import PlainApp
 from delegation.web.server import Server
 from delegation.web.service import Service
 
@@ -20,10 +20,18 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     *seconds* is the clock of the brake on failed authentications, and of sampled log lines.
     """
     issuer = service.issuer.rstrip("/")
-    server = Server(service, uri=f"{issuer}/token", seconds=seconds)
+    server = Server(service, uri=issuer, seconds=seconds)
 
     def token() -> Response:
         response: Response = server.create_token_response()
+        return response
+
+    def introspect() -> Response:
+        response: Response = server.create_endpoint_response("introspection")
+        return response
+
+    def revoke() -> Response:
+        response: Response = server.create_endpoint_response("revocation")
         return response
 
     def jwks() -> Response:
@@ -41,24 +49,14 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
             return answers.private(503, {"status": "not ready", "problems": problems})
         return answers.private(200, {"status": "ready"})
 
-    app = _App("delegation", static_folder=None, template_folder=None)
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # no CORS: browsers have no business here
-    app.url_map.merge_slashes = False  # it would answer with a redirect, in HTML
+    app = PlainApp("delegation")
     app.register_error_handler(Exception, Boundary(seconds))
     path = urlsplit(issuer).path
     app.add_url_rule(f"{path}/token", view_func=token, methods=["POST"])
+    app.add_url_rule(f"{path}/introspect", view_func=introspect, methods=["POST"])
+    app.add_url_rule(f"{path}/revoke", view_func=revoke, methods=["POST"])
     app.add_url_rule(f"{path}/jwks", view_func=jwks)
     app.add_url_rule(metadata_path(issuer), view_func=authorization_server)
     app.add_url_rule("/livez", view_func=livez)
     app.add_url_rule("/readyz", view_func=readyz)
     return app
-
-
-class _App(Flask):
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Route by path and method alone: our address is configured, whatever `Host` says."""
-        if request is None:
-            return None
-        return self.url_map.bind(
-            "", path_info=request.environ.get("PATH_INFO", ""), default_method=request.method
-        )

@@ -20,6 +20,9 @@ SECRET_BASIC = "client_secret_basic"
 SECRET_POST = "client_secret_post"
 ASSERTION = "private_key_jwt"
 
+AUTH_METHODS = (ASSERTION, SECRET_BASIC, SECRET_POST)
+"""What every endpoint takes."""
+
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 

@@ -1,4 +1,4 @@
-"""The form of a token request: read once, strictly, and then put into the domain's words."""
+"""The form of a request: read once, strictly, and then put into the domain's words."""
 
 import re
 from collections.abc import Mapping
@@ -95,14 +95,15 @@ def read_form(http: Request) -> Form:
         raise InvalidRequest(Cause.MALFORMED)
     if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise InvalidRequest(Cause.MALFORMED)
-    form = Form.parse(_body(http))
+    form = Form.parse(read_body(http))
     if environ.get("QUERY_STRING"):
         # What stands in a URL stands in access logs; and it is never merged into the form.
         raise InvalidRequest(Cause.MALFORMED)
     return form
 
 
-def _body(http: Request) -> bytes:
+def read_body(http: Request) -> bytes:
+    """The whole body of *http*. Raises `InvalidRequest`, or `RequestEntityTooLarge`."""
     # Werkzeug cuts a chunked body at its limit and says nothing: so one byte more is read.
     http.max_content_length = MAX_BODY + 1
     try:
@@ -134,6 +135,14 @@ def exchange_request(form: Form) -> ExchangeRequest:
         scope=_scope(form),
         actor_token=actor_token,
     )
+
+
+def required(form: Form, name: str) -> str:
+    """The value of a parameter that must be there. Raises `InvalidRequest`."""
+    value = form.get(name)
+    if value is None:
+        raise InvalidRequest(Cause.MALFORMED)
+    return value
 
 
 def requested_token_type(form: Form) -> TokenType:

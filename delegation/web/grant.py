@@ -5,11 +5,9 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 
-from delegation.domain.case import Case
 from delegation.domain.errors import Cause, UnauthorizedClient
-from delegation.domain.exchange import refusals_recorded
 from delegation.domain.tokens import IssuedToken, TokenType, format_scope
-from delegation.web.clients import ASSERTION, SECRET_BASIC, SECRET_POST
+from delegation.web.clients import AUTH_METHODS
 from delegation.web.form import exchange_request, requested_token_type
 from delegation.web.service import Service
 
@@ -20,7 +18,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
     """What Authlib calls when `grant_type` asks for token exchange."""
 
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-    TOKEN_ENDPOINT_AUTH_METHODS = (ASSERTION, SECRET_BASIC, SECRET_POST)
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     service: Service
 
@@ -31,14 +29,8 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
     def create_token_response(self) -> Answer:
         """Exchange. Every refusal in here is recorded, and has a decision that explains it."""
         request = self.request
-        case = Case(
-            client=request.client.party,
-            authenticated_by=request.auth_method,
-            registry=request.registry,
-            origin=request.origin,
-            nonce=request.nonce,
-        )
-        with refusals_recorded(self.service.ledger, case):
+        case = request.case()
+        with self.server.refusals_recorded(case):
             if not case.client.may_exchange:
                 raise UnauthorizedClient(Cause.CLIENT_NOT_ENABLED)
             requested = exchange_request(request.form)

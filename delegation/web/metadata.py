@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from delegation.web.clients import AUTH_METHODS
 from delegation.web.grant import TokenExchangeGrant
 from delegation.web.service import Service
 
@@ -36,14 +37,18 @@ def metadata(
     document: dict[str, object] = {
         "issuer": issuer,
         "token_endpoint": f"{base}/token",
+        "revocation_endpoint": f"{base}/revoke",
+        "introspection_endpoint": f"{base}/introspect",
         "jwks_uri": f"{base}/jwks",
         "grant_types_supported": [TokenExchangeGrant.GRANT_TYPE],
         "response_types_supported": ["none"],
-        "token_endpoint_auth_methods_supported": list(
-            TokenExchangeGrant.TOKEN_ENDPOINT_AUTH_METHODS
-        ),
-        "token_endpoint_auth_signing_alg_values_supported": sorted(assertion_algorithms),
     }
+    for endpoint in ("token", "revocation", "introspection"):
+        # What is left out has a default (RFC 8414 §2), which would be a lie.
+        document |= {
+            f"{endpoint}_endpoint_auth_methods_supported": list(AUTH_METHODS),
+            f"{endpoint}_endpoint_auth_signing_alg_values_supported": sorted(assertion_algorithms),
+        }
     if scopes:
         document["scopes_supported"] = sorted(scopes)
     return document

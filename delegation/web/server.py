@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -13,8 +14,10 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Payload, OAuth2Request
 from authlib.oauth2.rfc6749.errors import InsecureTransportError
 
-from delegation.domain.case import Origin
-from delegation.domain.errors import ALARMING, Cause, InvalidRequest
+from delegation.domain.alarms import Alarm
+from delegation.domain.case import Case, Origin
+from delegation.domain.errors import ALARMING, Cause, InvalidRequest, Refused
+from delegation.domain.exchange import refusals_recorded
 from delegation.domain.registry import Registry
 from delegation.web import answers
 from delegation.web.clients import (
@@ -30,7 +33,9 @@ from delegation.web.clients import (
 from delegation.web.errors import AuthenticationFailed, TooManyFailures
 from delegation.web.form import Form, read_form
 from delegation.web.grant import TokenExchangeGrant, serving
+from delegation.web.introspection import IntrospectionEndpoint
 from delegation.web.limits import Brake, SampledLog, Seconds
+from delegation.web.revocation import RevocationEndpoint
 from delegation.web.service import Service
 
 # W3C Trace Context §3.2; version ff and ids of zeros are invalid.
@@ -63,6 +68,16 @@ class TokenRequest(OAuth2Request):
         """What was asked for."""
         return self._form
 
+    def case(self) -> Case:
+        """A case of its own, once its client has been authenticated."""
+        return Case(
+            client=self.client.party,
+            authenticated_by=self.auth_method,
+            registry=self.registry,
+            origin=self.origin,
+            nonce=self.nonce,
+        )
+
 
 class _Payload(OAuth2Payload):
     """The form under the name that Authlib gives it."""
@@ -76,10 +91,9 @@ class _Payload(OAuth2Payload):
 
 
 class Server(AuthorizationServer):
-    """Finds the grant, authenticates the client, and leaves every error to the one boundary.
+    """Finds what is asked for, authenticates the client, leaves every error to the one boundary.
 
-    *uri* is the token endpoint's address; where it is neither https nor loopback, there is no
-    server.
+    *uri* is our address; where it is neither https nor loopback, there is no server.
     """
 
     def __init__(self, service: Service, *, uri: str, seconds: Seconds) -> None:
@@ -93,6 +107,8 @@ class Server(AuthorizationServer):
         # Nobody can drown an alarm by knocking.
         self._alarm = SampledLog(seconds, level=logging.ERROR)
         self.register_grant(TokenExchangeGrant, [serving(service)])
+        self.register_endpoint(IntrospectionEndpoint(service))
+        self.register_endpoint(RevocationEndpoint(service))
         self.register_client_auth_method(SECRET_BASIC, by_basic)
         self.register_client_auth_method(SECRET_POST, by_post)
         by_assertion = ByAssertion(service.assertions, service.ledger)
@@ -122,11 +138,26 @@ class Server(AuthorizationServer):
             raise
         return client
 
+    @contextmanager
+    def refusals_recorded(self, case: Case) -> Iterator[None]:
+        """Write the event of any refusal that happens inside; what alarms is in the log as well."""
+        try:
+            with refusals_recorded(self._service.ledger, case):
+                yield
+        except Refused as refused:
+            if refused.cause in ALARMING:
+                decision = refused.decision
+                self._alarm("alarm", cause=refused.cause, client=case.client.id, decision=decision)
+            raise
+
     def handle_response(
-        self, status: int, body: Mapping[str, object], headers: Iterable[tuple[str, str]]
+        self,
+        status: int,
+        body: Mapping[str, object] | None,
+        headers: Iterable[tuple[str, str]],
     ) -> flask.Response:
-        """An answer, as all of ours are."""
-        return answers.private(status, body, headers)
+        """An answer, as all of ours are; `None` says nothing."""
+        return answers.done() if body is None else answers.private(status, body, headers)
 
     def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
         """Authlib's texts repeat what the client sent; the boundary's do not."""
@@ -151,8 +182,11 @@ class Server(AuthorizationServer):
             "cause": None if cause is None else cause.value,
             "detail": failure.detail,
         }
-        if cause in ALARMING:
-            self._alarm("authentication_failed", alarm=True, **fields)
+        if cause in ALARMING and claimed is not None:
+            # It was signed by that client, whoever sent it: that much is known.
+            alarm = Alarm(cause=cause, about=claimed, source=address, detail=failure.detail)
+            self._service.bell.sound(alarm)
+            self._alarm("alarm", **fields)
         else:
             self._log("authentication_failed", **fields)
         if claimed is None:

@@ -8,10 +8,10 @@ from secrets import token_urlsafe
 
 import pytest
 
-from delegation import wiring
-from delegation.audit.events import Events
-from delegation.domain.locks import Lock, Target
+from delegation.audit.acts import Acts
+from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
+from delegation.ledger.locks import RedisLocks
 from tests.attacks.attack import (
     NOT_PERMITTED,
     SUBJECT_TOKEN,
@@ -22,6 +22,7 @@ from tests.attacks.attack import (
     must_be_proper,
 )
 from tests.attacks.endpoint import Answer
+from tests.valkey import put
 from tests.world import Login, TestWorld
 
 
@@ -138,15 +139,8 @@ def test_the_same_subject_of_two_issuers(attack: Attack, own: TestWorld) -> None
 def test_a_lock_on_one_is_none_on_the_other(attack: Attack, own: TestWorld) -> None:
     """Who is stopped is a person of one issuer, and nobody else of that name."""
     name = token_urlsafe()
-    lock = Lock(
-        id=token_urlsafe(),
-        target=Target.subject(Identity(own.login.issuer, name)),
-        begins_at=0,
-        parents=True,
-    )
-    ledger = wiring.make_ledger(own.world.store, own.world.settings)
-    event = Events().locked(lock, reason="test", author="test")
-    ledger.lock(lock, description=b"{}", event=event)
+    locks = RedisLocks(own.world.store, events=Acts())
+    put(locks, Target.subject(Identity(own.login.issuer, name)), parents=True)
 
     attack.exchange(NOT_PERMITTED, subject_token=own.login.token(sub=name))
 

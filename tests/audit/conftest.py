@@ -3,6 +3,7 @@
 from tests.valkey import (  # noqa: F401, fixtures
     _evidence,
     _ledger,
+    _locks,
     _proxy,
     _raw,
     _server,

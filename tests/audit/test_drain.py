@@ -15,12 +15,12 @@ from delegation.audit import drain as module
 from delegation.audit.drain import AlreadyDraining, Drain
 from delegation.audit.events import Events, schema
 from delegation.domain.errors import Cause, NotPermitted, Unavailable
-from delegation.domain.locks import EVERYTHING, Lock
+from delegation.domain.locks import EVERYTHING
 from delegation.domain.ports import StoredEvent
 from delegation.ledger.layout import initialize
 from delegation.ledger.ledger import Limits, RedisLedger
 from tests.parties import ALICE, CALENDAR_MCP, a_case
-from tests.valkey import PARTITIONS, decide, decide_next
+from tests.valkey import PARTITIONS, decide, decide_next, put
 
 VALIDATOR = Draft202012Validator(schema())
 HOME = PARTITIONS.of(ALICE).number
@@ -274,14 +274,14 @@ def test_days_have_files_of_their_own(drain, source, directory, monkeypatch):
     assert names[1] == "events-2030-01-02.jsonl"
 
 
-def test_a_real_store_is_drained(store, evidence, directory):
+def test_a_real_store_is_drained(store, locks, raw, evidence, directory):
     """Exchanges, refusals, what was suppressed, locks: each a line that holds to the schema."""
     ledger = RedisLedger(store, events=Events(), limits=Limits(refusals_per_minute=1))
-    happen(ledger)
+    happen(ledger, locks)
     for partition in PARTITIONS.all():
-        for client, value in store.server._redis.hgetall(partition.caps).items():  # noqa: SLF001
+        for client, value in raw.hgetall(partition.caps).items():
             _, _, rest = value.partition(b":")
-            store.server._redis.hset(partition.caps, client, b"1:" + rest)  # noqa: SLF001
+            raw.hset(partition.caps, client, b"1:" + rest)
 
     moved = Drain(source=evidence, directory=directory)()
 
@@ -298,7 +298,7 @@ def test_a_real_store_is_drained(store, evidence, directory):
     assert Drain(source=evidence, directory=directory)() == 0
 
 
-def happen(ledger):
+def happen(ledger, locks):
     """Two exchanges, one of which was not issued; three refusals; a lock."""
     case = a_case()
     first = decide(ledger)
@@ -308,14 +308,12 @@ def happen(ledger):
     ledger.void(second, case)
     for _ in range(3):
         ledger.refuse(NotPermitted(Cause.NO_GRANT), case)
-    lock = Lock(id="lock-1", target=EVERYTHING, begins_at=0)
-    event = Events().locked(lock, reason="drill", author="sec@example.com")
-    ledger.lock(lock, description=b"drill", event=event)
+    put(locks, EVERYTHING)
 
 
-def test_a_full_store_is_emptied(ledger, raw, evidence, directory):
+def test_a_full_store_is_emptied(ledger, locks, raw, evidence, directory):
     """Where nothing can be recorded for want of memory, all that stands can be moved away."""
-    happen(ledger)
+    happen(ledger, locks)
     raw.config_set("maxmemory", 1)
 
     moved = Drain(source=evidence, directory=directory)()

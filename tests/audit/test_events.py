@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events, schema
+from delegation.domain.alarms import Alarm
 from delegation.domain.case import Origin
-from delegation.domain.errors import ALARMING, Cause, InvalidScope, InvalidTarget, NotPermitted
+from delegation.domain.errors import (
+    ALARMING,
+    ActorTokenRejected,
+    Cause,
+    InvalidScope,
+    InvalidTarget,
+    NotPermitted,
+)
 from delegation.domain.grants import Agents
-from delegation.domain.locks import EVERYTHING, Lock, Target
+from delegation.domain.locks import EVERYTHING, BookedLock, LockOrder, State, Target
 from delegation.domain.parties import Identity
 from delegation.domain.resources import Targets
 from tests.parties import (
@@ -25,7 +34,10 @@ from tests.parties import (
     LOGIN,
     NOW,
     OUR_ISSUER,
+    PLANNER,
+    PLATFORM,
     a_case,
+    a_client,
     a_delegation,
     a_grant,
     a_presented_token,
@@ -33,6 +45,7 @@ from tests.parties import (
     a_request,
     a_second_delegation,
     a_verified_token,
+    a_workload,
 )
 
 HEAD = {"id": "0f:7:events:1", "at": "2026-11-20T12:00:00.000Z"}
@@ -58,10 +71,15 @@ def read(event):
     return line
 
 
-def a_lock(**changes):
-    """A standing lock on Alice."""
-    fields = {"id": "lock-1", "target": Target.subject(ALICE), "begins_at": 0} | changes
-    return Lock(**fields)
+def an_order(**changes):
+    """An order to stop Alice, until it is lifted."""
+    fields = {
+        "id": f"0-{'A' * 22}",
+        "target": Target.subject(ALICE),
+        "reason": "stolen laptop",
+        "author": "sec@example.com",
+    }
+    return LockOrder(**(fields | changes))
 
 
 def test_the_schema_is_one_and_is_published():
@@ -100,6 +118,47 @@ def test_an_exchange_says_who_for_whom_what_why_and_from_what():
         "limits": {"expiry": "grant"},
         "expires_at": int((NOW + timedelta(minutes=5)).timestamp()),
     }
+
+
+ACTOR = a_workload()
+BY_PLANNER = {"actor": ACTOR, "by": a_client(may_present_actors=frozenset({PLANNER}))}
+
+
+def test_an_exchange_says_which_actor_token_it_grew_from():
+    """By its issuer and id, beside the subject token; and who acts by it stands in the chain."""
+    delegation = a_delegation(**BY_PLANNER)
+
+    granted = read(Events().granted(delegation, a_full_case(actor=ACTOR)))
+    without = read(Events().granted(a_delegation(), a_full_case()))
+
+    assert granted["actor_token"] == {"iss": PLATFORM, "id": "actor-1"}
+    assert granted["actors"][0] == {"iss": PLATFORM, "sub": PLANNER.subject}
+    assert granted["client"] == CALENDAR_MCP
+    assert granted.keys() - without.keys() == {"actor_token"}
+    assert read(Events().not_issued(delegation, a_full_case(actor=ACTOR))) == granted | {
+        "type": "not_issued"
+    }
+
+
+def test_an_exchange_that_ends_with_its_actor_token_says_so():
+    """Who cut the lifetime is among the limits."""
+    short = a_workload(expires_at=NOW + timedelta(seconds=60))
+
+    event = read(Events().granted(a_delegation(**BY_PLANNER | {"actor": short}), a_full_case()))
+
+    assert event["limits"] == {"expiry": "actor_token"}
+
+
+@pytest.mark.parametrize("subject", [None, a_verified_token()], ids=["alone", "with-subject"])
+def test_a_refusal_says_which_actor_token_was_shown(subject):
+    """As soon as it has been verified: whatever it is refused for."""
+    refusal = ActorTokenRejected(Cause.ACTOR_NOT_PRESENTABLE, issuer=PLATFORM, actor="planner")
+
+    event = read(Events().refused("1-x", refusal, a_full_case(subject=subject, actor=ACTOR)))
+
+    assert event["actor_token"] == {"iss": PLATFORM, "id": "actor-1"}
+    assert event["detail"] == {"issuer": PLATFORM, "actor": "planner"}
+    assert ("parent" in event) is (subject is not None)
 
 
 def test_a_second_hop_says_what_transaction_it_belongs_to():
@@ -171,23 +230,38 @@ def test_what_is_not_known_is_absent():
 
 
 @pytest.mark.parametrize(
-    "lock",
+    "order",
     [
-        a_lock(),
-        a_lock(target=EVERYTHING, ends_at=1, parents=True, since_login=True),
-        a_lock(target=Target.pair(ALICE, Identity(OUR_ISSUER, CALENDAR_MCP))),
+        an_order(),
+        an_order(target=EVERYTHING, ends_at=1, parents=True, since_login=True),
+        an_order(target=Target.pair(ALICE, Identity(OUR_ISSUER, CALENDAR_MCP))),
     ],
     ids=["standing", "cut-off", "pair"],
 )
-def test_a_lock_says_what_who_and_why(lock):
+@pytest.mark.standard("REV-1")
+def test_a_lock_says_what_who_and_why(order):
     """An administrative act has its event, too."""
-    event = read(Events().locked(lock, reason="stolen laptop", author="sec@example.com"))
+    event = read(Acts().locked(order))
 
-    assert event["type"] == "lock"
-    assert event["target"] == {"kind": lock.target.kind, "names": list(lock.target.names)}
-    assert event.get("ends_at") == lock.ends_at
+    assert (event["type"], event["lock"]) == ("lock", order.id)
+    assert event["target"] == {"kind": order.target.kind, "names": list(order.target.names)}
+    assert event.get("ends_at") == order.ends_at
     assert (event["reason"], event["author"]) == ("stolen laptop", "sec@example.com")
-    assert (event["parents"], event["since_login"]) == (lock.parents, lock.since_login)
+    assert (event["parents"], event["since_login"]) == (order.parents, order.since_login)
+
+
+@pytest.mark.standard("REV-1")
+@pytest.mark.parametrize("mistaken", [True, False], ids=["mistaken", "over"])
+def test_a_lift_says_which_lock_who_and_why(mistaken):
+    """Who lifts it need not be who put it on, nor for the same reason."""
+    lock = BookedLock(order=an_order(), begins_at=1, ends_at=None, state=State.STANDING)
+
+    event = read(Acts().lifted(lock, reason="found it", author="ops", mistaken=mistaken))
+
+    assert (event["type"], event["lock"]) == ("lift", lock.order.id)
+    assert event["target"] == {"kind": "subject", "names": [ALICE.issuer, ALICE.subject]}
+    assert (event["reason"], event["author"]) == ("found it", "ops")
+    assert event["mistaken"] is mistaken
 
 
 @pytest.mark.standard("8693-5-3")
@@ -221,13 +295,13 @@ HOSTILE = {
 def test_hostile_names_survive_on_one_line(name):
     """What parties call themselves is text in JSON, whole, in ASCII, on one line."""
     subject = a_verified_token(agent=name, id=name, subject=Identity(LOGIN, f"user {name}"))
-    case = a_full_case(subject=subject)
+    case = a_full_case(subject=subject, actor=a_workload(issuer=name, id=name))
     registry = a_registry(grants=[a_grant(agents=Agents(any=True))])
 
     for event in [
         Events().granted(a_delegation(subject=subject, registry=registry), case),
         Events().refused(name, NotPermitted(Cause.NO_GRANT, client=name), case),
-        Events().locked(a_lock(target=Target.client(name)), reason=name, author=name),
+        Acts().locked(an_order(target=Target.client(name), reason=name, author=name)),
     ]:
         assert event.isascii()
         assert all(byte >= 0x20 for byte in event)
@@ -282,6 +356,36 @@ def test_scope_that_was_withheld_is_bounded():
     assert event["limits"]["expiry"] == "grant"
 
 
+@pytest.mark.parametrize(
+    ("alarm", "said"),
+    [
+        (
+            Alarm(cause=Cause.KEYS_REPLACED, about=LOGIN, detail={"keys": ("a", "b")}),
+            {"cause": "keys_replaced", "about": LOGIN, "detail": {"keys": ["a", "b"]}},
+        ),
+        (
+            Alarm(cause=Cause.ALREADY_USED, about=CALENDAR_MCP, source="192.0.2.1"),
+            {
+                "cause": "already_used",
+                "about": CALENDAR_MCP,
+                "source": "192.0.2.1",
+                "detail": {},
+            },
+        ),
+        (
+            Alarm(cause=Cause.KEYS_REPLACED, about=LOGIN, detail={"keys": ["k" * 600]}),
+            {"cause": "keys_replaced", "about": LOGIN, "detail": {"truncated": True}},
+        ),
+    ],
+    ids=["an issuer", "a client", "too much"],
+)
+def test_an_alarm_says_whom_it_is_about(alarm, said):
+    """And that it is one: where no request was refused, there is nothing else to say."""
+    event = read(Events().alarm(alarm))
+
+    assert event == HEAD | {"version": 1, "type": "alarm", "alarm": True} | said
+
+
 @given(detail=st.dictionaries(st.text(max_size=5), st.text() | st.lists(st.text())))
 def test_any_detail_makes_an_event(detail):
     """Whatever a cause has to say, its event is bounded, and holds to the schema."""
@@ -293,8 +397,26 @@ def test_any_detail_makes_an_event(detail):
 
 @pytest.mark.parametrize(
     "change",
-    [{"token": SECRET}, {"type": "other"}, {"version": 2}, {"id": "1:events:1"}, {"actors": []}],
-    ids=["unknown member", "unknown type", "other version", "other id", "nobody acts"],
+    [
+        {"token": SECRET},
+        {"type": "other"},
+        {"version": 2},
+        {"id": "1:events:1"},
+        {"actors": []},
+        {"actor_token": SECRET},
+        {"actor_token": {"iss": PLATFORM}},
+        {"actor_token": {"iss": PLATFORM, "id": "1", "value": SECRET}},
+    ],
+    ids=[
+        "unknown member",
+        "unknown type",
+        "other version",
+        "other id",
+        "nobody acts",
+        "a token",
+        "an actor token without id",
+        "an actor token with more",
+    ],
 )
 def test_the_schema_is_strict(change):
     """What it does not know it does not let pass."""

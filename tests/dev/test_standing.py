@@ -45,6 +45,7 @@ def test_an_exchange_that_works(start: Start) -> None:
         "DELEGATION_OTHER_CLIENT_SECRET",
         "DELEGATION_RESOURCE",
         "DELEGATION_SCOPE",
+        "DELEGATION_ADMIN_API",
         "DELEGATION_REGISTRY",
     ]
     assert Path(settings["DELEGATION_REGISTRY"]).is_dir()
@@ -81,7 +82,12 @@ def test_what_is_kept(start: Start) -> None:
         "world.json": 0o600,
     }
     assert stat.S_IMODE(second.env_file.stat().st_mode) == 0o600
-    moved = {"DELEGATION_ISSUER", "DELEGATION_TOKEN_ENDPOINT", "DELEGATION_JWKS_URI"}
+    moved = {
+        "DELEGATION_ISSUER",
+        "DELEGATION_TOKEN_ENDPOINT",
+        "DELEGATION_JWKS_URI",
+        "DELEGATION_ADMIN_API",
+    }
     assert {name: before[name] for name in before.keys() - moved} == {
         name: after[name] for name in after.keys() - moved
     }
@@ -164,19 +170,29 @@ def test_a_port_that_is_taken(start: Start, tmp_path: Path) -> None:
     assert second.left() == []
 
 
-def test_a_service_that_ends(start: Start) -> None:
-    """A world without its service does not stand."""
+@pytest.mark.parametrize(
+    ("application", "what", "log"),
+    [
+        (b"delegation.wsgi:application", "service", "service.log"),
+        (b"delegation.wsgi_admin:application", "admin API", "admin.log"),
+    ],
+    ids=["the service", "the admin API"],
+)
+def test_a_service_that_ends(start: Start, application: bytes, what: str, log: str) -> None:
+    """A world without its services does not stand."""
     world = start()
     world.until_it_stands()
     (gunicorn,) = (
-        pid for pid in world.left() if _parent(pid) == world.process.pid and _is_gunicorn(pid)
+        pid
+        for pid in world.left()
+        if _parent(pid) == world.process.pid and application in _command(pid)
     )
 
     os.kill(gunicorn, signal.SIGTERM)
     _, complaints = world.process.communicate(timeout=30)
 
     assert world.process.returncode == 1
-    assert complaints == f"the service has stopped: see {world.world}/service.log.\n"
+    assert complaints == f"the {what} has stopped: see {world.world}/{log}.\n"
     assert not world.env_file.exists()
 
 
@@ -184,5 +200,5 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _is_gunicorn(pid: int) -> bool:
-    return b"gunicorn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()

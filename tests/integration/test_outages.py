@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import redis
@@ -21,7 +22,7 @@ from tests.attacks.attack import (
 )
 from tests.attacks.endpoint import Answer, Endpoint, basic
 from tests.integration.conftest import endpoint_of
-from tests.world import FAILING, Login, TestWorld, a_test_world
+from tests.world import AUDITOR, FAILING, Login, TestWorld, a_test_world
 
 QUICKLY = 3
 """Seconds within which everybody has an answer: two for the service, one for a busy machine."""
@@ -93,6 +94,11 @@ def _must_be_unavailable(answer: Answer) -> None:
     assert answer.header("Delegation-Decision") is None
 
 
+def _about(endpoint: Endpoint, token: str, path: str, authorization: str | None = None) -> Answer:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    return endpoint.send(urlencode({"token": token}).encode(), headers=headers, path=path)
+
+
 def _get(endpoint: Endpoint, path: str) -> Answer:
     answer = _timed(lambda: endpoint.send(b"", path=path, method="GET"))
     must_be_harmless(answer)
@@ -111,15 +117,21 @@ def _must_come_back(endpoint: Endpoint, token: str) -> None:
 @pytest.mark.standard("7662-4")
 @pytest.mark.parametrize(("outage", "problem"), OUTAGES.values(), ids=OUTAGES)
 def test_the_store_fails(alone: TestWorld, outage: Outage, problem: str) -> None:
-    """Without its store the service issues nothing, and says so quickly; with it, it goes on."""
+    """Without its store the service issues nothing, and says so quickly; with it, it goes on.
+
+    Nor does it say then that a token is active, or that it is not, or that it was revoked.
+    """
     endpoint = endpoint_of(alone)
-    assert endpoint.exchange().status == 200
+    issued = endpoint.exchange().json["access_token"]
+    auditor = basic(AUDITOR, alone.secrets[AUDITOR])
 
     with ExitStack() as later:
         with outage(alone, later):
             _must_be_unavailable(_timed(endpoint.exchange))
             # A refusal that cannot be recorded is not given either.
             _must_be_unavailable(_timed(lambda: endpoint.exchange(scope="admin")))
+            _must_be_unavailable(_timed(lambda: _about(endpoint, issued, "/revoke")))
+            _must_be_unavailable(_timed(lambda: _about(endpoint, issued, "/introspect", auditor)))
             ready, alive = _get(endpoint, "/readyz"), _get(endpoint, "/livez")
             stranger = endpoint.exchange(headers={"Authorization": basic("nobody", "guess")})
         _must_come_back(endpoint, alone.login.token())

@@ -13,13 +13,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from delegation import wiring
-from delegation.audit.events import Events
-from delegation.domain.locks import Lock, Target
+from delegation.audit.acts import Acts
+from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
+from delegation.ledger.locks import RedisLocks
 from tests.attacks.attack import NOT_PERMITTED, SUBJECT_TOKEN, must_be_proper
 from tests.attacks.endpoint import FORM, Answer, Endpoint, basic
 from tests.integration.conftest import endpoint_of
+from tests.valkey import put
 from tests.world import ONCE_API, TestWorld, a_test_world
 
 
@@ -85,20 +86,15 @@ def test_a_token_used_at_one_is_used_at_the_other(pair: TestWorld) -> None:
     must_be_proper(lost, SUBJECT_TOKEN)
 
 
+@pytest.mark.standard("7009-4", "REV-3", "STK-15")
 @pytest.mark.xdist_group("workers")
 def test_a_lock_stops_both(pair: TestWorld) -> None:
     """A lock holds from the moment that it stands, for every worker."""
     name = token_urlsafe()
-    lock = Lock(
-        id=token_urlsafe(),
-        target=Target.subject(Identity(pair.login.issuer, name)),
-        begins_at=0,
-        parents=True,
-    )
     before = [endpoint_of(pair).exchange(subject_token=pair.login.token(sub=name)) for _ in "ab"]
-    ledger = wiring.make_ledger(pair.world.store, pair.world.settings)
+    locks = RedisLocks(pair.world.store, events=Acts())
 
-    ledger.lock(lock, description=b"{}", event=Events().locked(lock, reason="t", author="t"))
+    put(locks, Target.subject(Identity(pair.login.issuer, name)), parents=True)
 
     assert [answer.status for answer in before] == [200, 200]
     for worker in _workers(pair):

@@ -94,6 +94,20 @@ def test_any_parameter(name: str, value: bytes) -> None:
     assert_ours(STS.ask(body, authorization=basic()))
 
 
+@pytest.mark.standard("7662-2", "7009-3")
+@pytest.mark.parametrize("path", ["/introspect", "/revoke"])
+@given(token=BYTES | UTF8, hint=BYTES | UTF8)
+def test_any_token(path: str, token: bytes, hint: bytes) -> None:
+    """Any bytes for a token that is asked about, or is to end: it is none, and that is all."""
+    fields = {"token": token, "token_type_hint": hint}
+    body = "&".join(f"{name}={quote_from_bytes(value)}" for name, value in fields.items())
+
+    response = STS.ask(body.encode(), authorization=basic(), path=path)
+
+    assert response.data in {b"", b'{"active": false}'} or response.status_code == 400
+    assert CANARY not in f"{response.text}{response.headers}"
+
+
 @pytest.mark.parametrize("name", HEADERS)
 @given(value=LATIN)
 def test_any_header(name: str, value: str) -> None:

@@ -79,14 +79,18 @@ def test_it_tells_the_truth(issuer: str) -> None:
     keys = str(found["jwks_uri"]).removeprefix("https://sts.example.com")
 
     assert sts.ask(b"", path=path).status_code == 400
+    for name in ("introspection_endpoint", "revocation_endpoint"):
+        answer = sts.ask(b"token=x", path=str(found[name]).removeprefix("https://sts.example.com"))
+        assert answer.status_code == 401
     assert sts.ask(path=keys, method="GET").status_code == 200
     assert found["grant_types_supported"] == [TokenExchangeGrant.GRANT_TYPE]
-    assert found["token_endpoint_auth_methods_supported"] == [
-        "private_key_jwt",
-        "client_secret_basic",
-        "client_secret_post",
-    ]
-    assert "none" not in found["token_endpoint_auth_signing_alg_values_supported"]
+    for endpoint in ("token", "introspection", "revocation"):
+        assert found[f"{endpoint}_endpoint_auth_methods_supported"] == [
+            "private_key_jwt",
+            "client_secret_basic",
+            "client_secret_post",
+        ]
+        assert found[f"{endpoint}_endpoint_auth_signing_alg_values_supported"] == ["ES256"]
     assert not any(name.startswith(("dpop", "tls", "authorization_")) for name in found)
 
 

@@ -3,9 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 import redis
@@ -14,16 +12,15 @@ from delegation.audit.events import Events
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
-from tests.parties import a_verified_token
 from tests.signing import b64, unb64
 from tests.valkey import Proxy
 from tests.web.endpoint import (
-    ALICES_TOKEN,
     INVALID_CLIENT,
     MCP,
     OTHER,
-    Endpoint,
+    Live,
     asserting,
+    fresh,
     issued,
     refused,
 )
@@ -31,37 +28,6 @@ from tests.web.endpoint import (
 pytestmark = [pytest.mark.attack(14), pytest.mark.standard("7523-3", "STK-7", "STK-14")]
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-
-@dataclass
-class RunningClock:
-    """The real time, or one that is ahead of it."""
-
-    ahead: timedelta = timedelta(0)
-
-    def __call__(self) -> datetime:
-        """The time that it shows."""
-        return datetime.now(UTC) + self.ahead
-
-
-class Live(Endpoint):
-    """The service with a real ledger, in real time."""
-
-    def __init__(self, ledger: RedisLedger) -> None:
-        self.running = RunningClock()
-        super().__init__(ledger=ledger, clock=self.running)
-        self.tokens[ALICES_TOKEN] = a_verified_token(now=datetime.now(UTC))
-
-
-@pytest.fixture(name="live")
-def _live(ledger: RedisLedger) -> Live:
-    return Live(ledger)
-
-
-def fresh(**changes: Any) -> dict[str, Any]:
-    """The claims of an assertion that is made now: not before the store, to the millisecond."""
-    now = time.time()
-    return {"iat": now, "exp": now + 60, "jti": "assertion-1"} | changes
 
 
 def test_twice(live: Live) -> None:

@@ -20,7 +20,7 @@ local entry = read_entry(KEYS[2], target)
 settle_entry(entry, now)
 entry.standing[id] = nil
 if not mistaken then fold(entry, lock, now) end
-local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], id, now, keep)
+local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], now, keep)
 
 if ARGV[10] ~= '' then write_event('events', KEYS[4], now, ARGV[10]) end
 redis.call('HSET', KEYS[2], target, cmsgpack.pack(entry))

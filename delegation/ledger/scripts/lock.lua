@@ -26,7 +26,7 @@ if lock.e and now - lock.e <= TOLERANCE then lock.e = math.max(lock.e, now) end
 local entry = read_entry(KEYS[2], target)
 enter(entry, id, lock, now)
 local booked = {t = target, b = now, e = lock.e, p = lock.p, l = lock.l, d = ARGV[10]}
-local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], id, now, keep)
+local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], now, keep)
 
 if ARGV[11] ~= '' then write_event('events', KEYS[4], now, ARGV[11]) end
 redis.call('HSET', KEYS[2], target, cmsgpack.pack(entry))

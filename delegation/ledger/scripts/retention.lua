@@ -22,12 +22,12 @@ local function stale_targets(locks, own, now, keep)
   return stale
 end
 
--- The locks, among a few but not *own*, that ended so long ago that nothing they stopped is alive.
-local function stale_locks(book, own, now, keep)
+-- The locks, among a few, that ended so long ago that nothing they stopped is alive.
+local function stale_locks(book, now, keep)
   local stale = {}
   for _, id in ipairs(redis.call('HRANDFIELD', book, SAMPLE)) do
     local lock = cmsgpack.unpack(redis.call('HGET', book, id))
-    if id ~= own and lock.e and over(lock.e, lock.l and keep.logins or keep.parents, now) then
+    if lock.e and over(lock.e, lock.l and keep.logins or keep.parents, now) then
       stale[#stale + 1] = id
     end
   end

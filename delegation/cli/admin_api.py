@@ -1,0 +1,205 @@
+"""The admin API as commands call it: over the network, or in this process for whoever runs it."""
+
+import os
+import pwd
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import httpx2
+import structlog
+
+from delegation import preflight, wiring
+from delegation.cli.common import give_up, settings
+from delegation.client.wire import LOOPBACK, Unusable, must_be_safe
+
+TOKEN = "DELEGATION_ADMIN_TOKEN"
+
+_TIMEOUT = 30
+"""Seconds for each step: counting what a stop reaches takes a moment."""
+
+PAUSE = 1.0
+"""Seconds between two attempts."""
+
+_ATTEMPTS = 5
+
+_BASE = "/admin/v1"
+
+_LOCAL = "http://localhost"
+
+
+class Api:
+    """The admin API. What it refuses ends the command, with the reason and what to do."""
+
+    def __init__(self, http: httpx2.Client) -> None:
+        self._http = http
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """What there is to read; parameters that are `None` are left out."""
+        return self._ask("GET", path, query={n: v for n, v in query.items() if v is not None})
+
+    def post(
+        self, path: str, body: Mapping[str, object], *, key: str = "", dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Do something. Where it is not done everywhere it is tried again, a few times.
+
+        With a *key* a repetition is the same lock; to lift a lock again is to lift it once.
+        """
+        return self._ask(
+            "POST",
+            path,
+            query={"dry_run": "true"} if dry_run else {},
+            body={name: value for name, value in body.items() if value is not None},
+            key=key,
+        )
+
+    def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page after page."""
+        cursor = None
+        while True:
+            page = self.get(path, **query, cursor=cursor)
+            yield from page["items"]
+            cursor = page["cursor"]
+            if cursor is None:
+                return
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any],
+        body: Mapping[str, object] | None = None,
+        key: str = "",
+    ) -> dict[str, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        attempts = 1 if body is None else _ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = self._http.request(
+                    method, _BASE + path, params=query, json=body, headers=headers
+                )
+            except httpx2.HTTPError as error:
+                if attempt == attempts:
+                    _no_answer(error, body, key)
+            else:
+                if answer.is_success:
+                    return _object(answer)
+                if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or attempt == attempts:
+                    _refused(answer, body, key)
+            time.sleep(PAUSE)
+        raise AssertionError  # pragma: no cover, the last attempt returns or gives up
+
+
+@contextmanager
+def reached(api: str | None, token_file: Path | None) -> Iterator[Api]:
+    """The admin API at *api*; without that, what the settings in the environment stand for."""
+    if api is None:
+        with _in_this_process() as http:
+            yield Api(http)
+        return
+    try:
+        must_be_safe(api)
+    except Unusable as error:
+        give_up(f"{error}.")
+    hosts = (f"[{host}]" if ":" in host else host for host in LOOPBACK)
+    with httpx2.Client(
+        base_url=api.rstrip("/"),
+        headers={"Authorization": f"Bearer {_token(token_file)}"},
+        timeout=_TIMEOUT,
+        mounts={f"all://{host}": None for host in hosts},
+    ) as http:
+        yield Api(http)
+
+
+@contextmanager
+def _in_this_process() -> Iterator[httpx2.Client]:
+    found = settings()
+    with _logging_apart(), preflight.store(found) as store:
+        app = wiring.local_admin_application(found, store, user=_user())
+        with httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=_LOCAL) as http:
+            yield http
+
+
+@contextmanager
+def _logging_apart() -> Iterator[None]:
+    """What the service logs meanwhile is no answer."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _user() -> str:
+    """Who runs this, as the system knows it, and not as the environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _token(file: Path | None) -> str:
+    try:
+        token = os.environ.get(TOKEN) if file is None else file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        token = None
+    if not token or not token.isascii() or not token.isprintable():
+        raise click.UsageError(f"Set {TOKEN}, or name a file that holds the token.")
+    return token
+
+
+def _object(answer: httpx2.Response) -> dict[str, Any]:
+    """The JSON object that was answered; somebody else's server may answer anything."""
+    try:
+        value = answer.json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        give_up(f"What answers is no admin API: it said {answer.status_code}, and no JSON.")
+    return value
+
+
+_Body = Mapping[str, object] | None
+
+
+def _no_answer(error: httpx2.HTTPError, body: _Body, key: str) -> NoReturn:
+    reason = str(error).rstrip(".") or type(error).__name__
+    give_up(f"The admin API cannot be reached: {reason}.", *_uncertain(body, key))
+
+
+def _refused(answer: httpx2.Response, body: _Body, key: str) -> NoReturn:
+    """Why, in the API's own words, and what to do."""
+    problem = _object(answer)
+    lines = [str(problem.get("title", f"The admin API answered {answer.status_code}."))]
+    if "detail" in problem:
+        lines.append(f"  {problem['detail']}")
+    lines += [f"  {fault['where']} {fault['what']}" for fault in problem.get("faults", [])]
+    if "missing" in problem:
+        lines.append(f"  missing in partitions {', '.join(map(str, problem['missing']))}")
+    if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+        lines += _uncertain(body, key)
+    remedy = _REMEDIES.get(answer.status_code)
+    give_up(*lines, *([remedy] if remedy else []))
+
+
+def _uncertain(body: _Body, key: str) -> list[str]:
+    if body is None:
+        return []
+    again = f" with --key {key}" if key else ""
+    return [
+        "It may be done in part: do not take it for done.",
+        f"Run the same command again{again}, until it says that it is done.",
+    ]
+
+
+_REMEDIES = {
+    401: f"Get a new token for the admin audience, and put it into {TOKEN}.",
+    403: "Get a token with that scope: the reference of the admin API says which.",
+    404: "Look for it with `delegation exchanges` or `delegation locks`.",
+    503: "Look at the store: `delegation check` says what is wrong with it.",
+}

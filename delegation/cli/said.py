@@ -1,0 +1,180 @@
+"""What the admin API answers, as people read it in the middle of the night."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+_GAP = "  "
+
+
+def said_target(target: Mapping[str, Any]) -> str:
+    """One target, in a few words."""
+    match target["kind"]:
+        case "everything":
+            return "everything"
+        case "pair":
+            return f"{_who(target['actor'])}, acting for {_who(target['subject'])}"
+        case "subject" | "actor" | "agent" as kind:
+            return f"{kind} {_who(target[kind])}"
+        case "token":
+            return f"token {target['token']} of {target['issuer']}"
+        case kind:
+            return f"{kind} {target[kind]}"
+
+
+def reach_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What a stop reaches, and by when it is complete."""
+    radius = answer["blast_radius"]
+    if radius is None:
+        yield "  exchanges        not counted: the store did not answer in time"
+    else:
+        least = "" if radius["complete"] else "at least "
+        yield f"  exchanges        {least}{radius['exchanges']} alive"
+        yield f"  subjects         {least}{radius['subjects']}"
+        yield f"  actors           {least}{radius['actors']}"
+        yield f"  deepest chain    {least}{radius['deepest_chain']}"
+        for resource in radius["resources"]:
+            until = "asks each time" if resource["introspects"] else resource["latest_expiry"]
+            yield f"  resource         {resource['resource']} ({until})"
+        if not radius["complete"]:
+            yield f"  counting         cut after {radius['looked_at']}, at {radius['cursor']}"
+    yield f"  fully effective  {_when(answer['fully_effective_at'])}"
+
+
+def stopped_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What was stopped, until when, how safely, and what to do next."""
+    lock = answer["lock"]
+    if lock["state"] == "ended":
+        yield f"Stopped what was issued up to {lock['ends_at']} of {said_target(lock['target'])}:"
+    else:
+        yield f"Stopped {said_target(lock['target'])}:"
+    yield f"  lock             {lock['id']}"
+    yield f"  stands           {_stands(lock)}"
+    yield f"  kept             {_kept(answer['durability'])}"
+    yield from reach_lines(answer)
+    yield "Next:"
+    if lock["state"] == "standing":
+        yield f"  delegation unlock {lock['id']} --reason ...   # lets it go again"
+    yield "  delegation locks                             # lists all that stands"
+
+
+def lifted_lines(answer: Mapping[str, Any], *, mistaken: bool, dry_run: bool) -> Iterator[str]:
+    """What was let go, and what stays dead."""
+    lock = answer["lock"]
+    what = said_target(lock["target"])
+    if dry_run:
+        if lock["state"] != "standing":
+            yield f"Would change nothing: {lock['id']} on {what} is {lock['state']} already."
+            return
+        yield f"Would lift {lock['id']} on {what}, ordered by {lock['author']}: {lock['reason']}"
+        yield _afterwards(mistaken=mistaken)
+        yield "Nothing was changed. To do it, run the same without --dry-run."
+        return
+    yield f"{lock['id']} on {what} is {lock['state']}."
+    yield f"  kept             {_kept(answer['durability'])}"
+    yield _afterwards(mistaken=lock["state"] == "annulled")
+
+
+def exchange_table(items: Sequence[Mapping[str, Any]], *, full: bool) -> Iterator[str]:
+    """One line for each exchange."""
+    if not items:
+        yield "No exchange fits."
+        return
+    rows = [
+        (
+            one["id"],
+            one["state"],
+            _who(one["subject"]),
+            " < ".join(_who(actor) for actor in one["actors"]),
+            one["resource"],
+            " ".join(one["scope"]),
+            one["expires_at"],
+        )
+        for one in items
+    ]
+    yield from _table(("EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"), rows)
+    if full:
+        yield f"There may be more than these {len(items)}: narrow it, or raise --limit."
+
+
+def lock_table(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each lock, the latest first."""
+    if not items:
+        yield "No lock fits."
+        return
+    rows = [
+        (
+            one["id"],
+            one["state"],
+            said_target(one["target"]),
+            one["begins_at"],
+            one["ends_at"] or "-",
+            one["author"],
+            one["reason"],
+        )
+        for one in sorted(items, key=lambda one: str(one["begins_at"]), reverse=True)
+    ]
+    yield from _table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
+
+
+def tree_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """From what it grew from, oldest first, to what grew from it; the one asked for is marked."""
+    tree = answer["tree"]
+    depth: dict[str | None, int] = {}
+    lines = [*reversed(tree["ancestors"]), answer]
+    for one in lines:
+        depth[one["id"]] = depth.get(one["parent"], -1) + 1
+    yield from (_branch(one, depth[one["id"]], mark=one is answer) for one in lines)
+    yield from _below(answer["id"], tree["descendants"], depth[answer["id"]] + 1)
+
+
+def _below(parent: str, born: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:
+    for one in born:
+        if one["parent"] == parent:
+            yield _branch(one, depth, mark=False)
+            yield from _below(one["id"], born, depth + 1)
+
+
+def _branch(one: Mapping[str, Any], depth: int, *, mark: bool) -> str:
+    actor = one["actors"][0]["sub"] if one["actors"] else "-"
+    return (
+        f"{'* ' if mark else '  '}{_GAP * depth}{one['id']}  {one['state']}  "
+        f"{actor} for {one['subject']['sub']} at {one['resource']}"
+    )
+
+
+def _afterwards(*, mistaken: bool) -> str:
+    if mistaken:
+        return "It is as if it had never been: what it stopped, and has not expired, is alive."
+    return "What had been issued before stays dead; from now on tokens are issued again."
+
+
+def _stands(lock: Mapping[str, Any]) -> str:
+    if lock["state"] == "ended":
+        return "no longer: it was a cut-off"
+    return "until it is lifted" if lock["ends_at"] is None else f"until {lock['ends_at']}"
+
+
+def _kept(durability: Mapping[str, Any]) -> str:
+    disk = "on the store's disk" if durability["on_disk"] else "in the store's memory alone"
+    return f"{disk}, and by {durability['replicas']} replicas"
+
+
+def _who(identity: Mapping[str, Any]) -> str:
+    return f"{identity['sub']} of {identity['iss']}"
+
+
+def _when(timestamp: str) -> str:
+    seconds = (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()
+    if seconds <= 0:
+        return "now"
+    minutes, rest = divmod(int(seconds) + 1, 60)
+    return f"by {timestamp}, in {minutes} min {rest} s"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        yield _GAP.join(cells).rstrip()

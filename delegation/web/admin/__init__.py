@@ -1,0 +1,1 @@
+"""The admin API: what was exchanged, what is stopped, and how the service is. Served by itself."""

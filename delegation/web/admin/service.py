@@ -1,0 +1,37 @@
+"""What the admin API needs of the rest of the house, as one value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from delegation.domain.administration import Administration, Administrator
+from delegation.domain.ports import Alarms, Presence
+from delegation.domain.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A key of ours as others may see it, and its *status*."""
+
+    kid: str
+    algorithm: str
+    status: str
+    jwk: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminService:
+    """An admin API that is ready to be put on the web.
+
+    *audience* is what administrators' tokens are for. *authenticate* verifies one; it raises
+    `AdministratorRejected` or `Unavailable`. *problems* names what is unwell; it is empty when all
+    is well, and its names are constants.
+    """
+
+    audience: str
+    registry: Callable[[], Registry]
+    authenticate: Callable[[str], Administrator]
+    administration: Administration
+    presence: Presence
+    alarms: Alarms
+    public_keys: Callable[[], Sequence[PublicKey]]
+    problems: Callable[[], Sequence[str]]
