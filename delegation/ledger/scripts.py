@@ -1,8 +1,8 @@
 """The scripts: one round trip each, all reads and checks before the first write.
 
 Each begins with `#!lua`: without that header a script goes on half-way through out-of-memory, and
-reads from a stale primary. None is `no-writes`, for the same reason. Only what stops and what
-empties may run on a full store: `lock`, `lift` and `book`, and the two that a drain needs.
+reads from a stale primary. None is `no-writes`, for the same reason. On a full store only that may
+run by which it is stopped, looked into by administrators, or emptied.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ SETTLE = script("layout", "suppression", "settle", flags="allow-oom")
 LOCK = script("layout", "locks", "retention", "lock", flags="allow-oom")
 LIFT = script("layout", "locks", "retention", "lift", flags="allow-oom")
 BOOK = script("layout", "book", flags="allow-oom")
-LIVE = script("layout", "live")
-INSPECT = script("layout", "locks", "inspect")
+LIVE = script("layout", "live", flags="allow-oom")
+INSPECT = script("layout", "locks", "inspect", flags="allow-oom")
 TRIM = script("layout", "trim", flags="allow-oom")
 PRESENCE = script("layout", "presence")

@@ -1,4 +1,4 @@
-"""`make bench`: the real service over HTTP, against the curve itself, in one run."""
+"""`make bench`: the real service over HTTP, against the curve itself, and what locks cost."""
 
 import base64
 import json
@@ -23,6 +23,7 @@ from delegation.dev.story import TOKEN_EXCHANGE
 from delegation.dev.world import World, running_world
 from delegation.domain.tokens import TokenType
 from delegation.ledger.evidence import Evidence
+from tests.benchmarks import locks
 
 WARM_UP = 500
 ROUNDS = 5
@@ -63,6 +64,7 @@ def main() -> None:
             allocator = str(store.info("memory")["mem_allocator"])
             store.close()
     _report(rounds, per_exchange, undrained, drained, allocator)
+    locks.main()
 
 
 def _report(

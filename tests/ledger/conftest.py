@@ -2,7 +2,9 @@
 
 from tests.valkey import (  # noqa: F401, fixtures
     _evidence,
+    _exchanges,
     _ledger,
+    _locks,
     _proxy,
     _raw,
     _server,

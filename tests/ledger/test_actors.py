@@ -7,7 +7,7 @@ import pytest
 
 from delegation.audit.events import Events
 from delegation.domain.errors import ActorTokenRejected, Cause, NotPermitted, SubjectTokenRejected
-from delegation.domain.locks import EVERYTHING, Lock, Target
+from delegation.domain.locks import EVERYTHING, Target
 from delegation.domain.parties import Identity
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.server import Server
@@ -27,7 +27,7 @@ from tests.parties import (
     an_actor,
     the_next_client,
 )
-from tests.valkey import PARTITIONS, decide, decide_next, now_in_milliseconds, snapshot
+from tests.valkey import PARTITIONS, decide, decide_next, now_in_milliseconds, put, snapshot
 
 MAIL_MCP = Identity(OUR_ISSUER, "mail-mcp")
 LISTED = frozenset({PLANNER, MAIL_MCP})
@@ -60,16 +60,10 @@ def alive(ledger, *delegations):
     return [ledger.describe(one.id).alive for one in delegations]
 
 
-def put(ledger, target, **changes):
-    """Put a lock on *target*."""
-    lock = Lock(**({"id": f"lock-{target.kind}", "target": target, "begins_at": 0} | changes))
-    ledger.lock(lock, description=b"because", event=b'{"type":"lock"}')
-
-
-def cut_off(ledger, target, **changes):
+def cut_off(locks, target, **changes):
     """Put a lock on *target* that ends when it begins, a moment after what was before it."""
     time.sleep(0.01)
-    put(ledger, target, ends_at=now_in_milliseconds(), **changes)
+    put(locks, target, ends_at=now_in_milliseconds(), **changes)
     time.sleep(0.01)
 
 
@@ -102,9 +96,9 @@ each_target = pytest.mark.parametrize(
 
 @pytest.mark.standard("REV-3", "7662-4")
 @each_target
-def test_a_lock_before_the_exchange_stops_it(ledger, raw, actor, target):
+def test_a_lock_before_the_exchange_stops_it(ledger, locks, raw, actor, target):
     """While it stands nothing grows from the actor token, and nothing is written."""
-    put(ledger, target)
+    put(locks, target)
     before = snapshot(raw)
 
     assert refused_by(ledger, decide_with(ledger, actor())) == (NotPermitted, Cause.LOCKED)
@@ -113,14 +107,14 @@ def test_a_lock_before_the_exchange_stops_it(ledger, raw, actor, target):
 
 @pytest.mark.standard("7009-4", "REV-3", "7662-4")
 @each_target
-def test_a_lock_after_the_exchange_reaches_all_that_grew_from_it(ledger, actor, target):
+def test_a_lock_after_the_exchange_reaches_all_that_grew_from_it(ledger, locks, actor, target):
     """At the second and at the third hop, too; and nothing that grew from elsewhere."""
     without = record(ledger, decide(ledger))
     first = record(ledger, decide_with(ledger, actor()))
     second = record(ledger, decide_next(ledger, first))
     third = record(ledger, decide_next(ledger, second))
 
-    put(ledger, target)
+    put(locks, target)
 
     assert alive(ledger, first, second, third) == [False] * 3
     assert alive(ledger, without) == [True]
@@ -129,26 +123,26 @@ def test_a_lock_after_the_exchange_reaches_all_that_grew_from_it(ledger, actor, 
 
 
 @pytest.mark.standard("7009-4")
-def test_what_came_in_later_is_reached_from_there_on(ledger):
+def test_what_came_in_later_is_reached_from_there_on(locks, ledger):
     """An actor token that is shown at the second hop is no part of the first."""
     first = record(ledger, decide(ledger))
     client = the_next_client(may_present_actors=LISTED)
     second = record(ledger, decide_next(ledger, first, actor=planner(), by=client))
     third = record(ledger, decide_next(ledger, second))
 
-    put(ledger, Target.token(PLATFORM, "actor-1"))
+    put(locks, Target.token(PLATFORM, "actor-1"))
 
     assert alive(ledger, first, second, third) == [True, False, False]
 
 
 @pytest.mark.standard("REV-3", "8693-2.2.2-1")
 @pytest.mark.parametrize("target", [EVERYTHING, *WORKLOAD.values()], ids=["everything", *WORKLOAD])
-def test_what_was_issued_before_a_cut_off_stays_dead(ledger, target):
+def test_what_was_issued_before_a_cut_off_stays_dead(ledger, locks, target):
     """Whether it reaches parents or not; at the second hop, too."""
     first = record(ledger, decide_with(ledger, planner()))
     second = record(ledger, decide_next(ledger, first))
 
-    cut_off(ledger, target, parents=target == WORKLOAD["token"])
+    cut_off(locks, target, parents=target == WORKLOAD["token"])
 
     assert alive(ledger, first, second) == [False, False]
     dead = (SubjectTokenRejected, Cause.LINEAGE_DEAD)
@@ -157,9 +151,9 @@ def test_what_was_issued_before_a_cut_off_stays_dead(ledger, target):
 
 @pytest.mark.standard("REV-3", "8693-2.2.2-1", "8693-A-1")
 @pytest.mark.parametrize("name", ["token", "issuer", "actor"])
-def test_an_actor_token_from_before_a_cut_off_is_dead(ledger, raw, name):
+def test_an_actor_token_from_before_a_cut_off_is_dead(ledger, locks, raw, name):
     """Where the cut-off reaches parents: then a new one helps, and the subject token is as good."""
-    cut_off(ledger, WORKLOAD[name], parents=True)
+    cut_off(locks, WORKLOAD[name], parents=True)
     before = snapshot(raw)
 
     dead = decide_with(ledger, planner())
@@ -172,16 +166,16 @@ def test_an_actor_token_from_before_a_cut_off_is_dead(ledger, raw, name):
 
 
 @pytest.mark.standard("REV-3")
-def test_a_cut_off_spares_parents_unless_it_says_so(ledger):
+def test_a_cut_off_spares_parents_unless_it_says_so(locks, ledger):
     """A minute of stop does not end every token that a platform wrote."""
-    cut_off(ledger, WORKLOAD["issuer"])
+    cut_off(locks, WORKLOAD["issuer"])
 
     record(ledger, decide_with(ledger, planner()))
 
 
-def test_a_clients_clock_counts_as_a_minute_ahead(ledger):
+def test_a_clients_clock_counts_as_a_minute_ahead(locks, ledger):
     """What it signed may have been signed before the cut-off where a workload's token was not."""
-    cut_off(ledger, EVERYTHING, parents=True)
+    cut_off(locks, EVERYTHING, parents=True)
     now = datetime.now(UTC)
     soon = {"issued_at": now + timedelta(seconds=45)}
     subject = a_verified_token(now=now, **soon)
@@ -202,22 +196,22 @@ def test_a_clients_clock_counts_as_a_minute_ahead(ledger):
     ],
     ids=["actor-token", "subject-token", "both"],
 )
-def test_the_subject_token_is_looked_at_before_the_actor_token(ledger, target, refusal):
+def test_the_subject_token_is_looked_at_before_the_actor_token(ledger, locks, target, refusal):
     """Where both are dead it is the one that is named; and a repetition says the same."""
     known = decide_with(ledger, planner())
     record(ledger, known)
 
-    cut_off(ledger, target, parents=True)
+    cut_off(locks, target, parents=True)
 
     assert refused_by(ledger, decide_with(ledger, planner())) == refusal
     assert refused_by(ledger, known) == refusal
 
 
 @pytest.mark.parametrize("target", WORKLOAD.values(), ids=WORKLOAD)
-def test_a_repetition_of_what_was_stopped_meanwhile_is_refused(ledger, raw, target):
+def test_a_repetition_of_what_was_stopped_meanwhile_is_refused(ledger, locks, raw, target):
     """A record whose reply was lost lets no token out once a lock stands on its actor token."""
     delegation = record(ledger, decide_with(ledger, planner()))
-    put(ledger, target)
+    put(locks, target)
     before = snapshot(raw)
 
     assert refused_by(ledger, delegation) == (NotPermitted, Cause.LOCKED)

@@ -9,20 +9,22 @@ from typing import Any
 
 import pytest
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, NotPermitted, Unavailable
-from delegation.domain.locks import Lock, Target
+from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
 from delegation.ledger.cooldown import SharedCooldown
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.locks import RedisLocks
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.parties import LOGIN, a_case
-from tests.valkey import PARTITIONS, Proxy, decide, now_in_milliseconds, snapshot, url_of
+from tests.valkey import PARTITIONS, Proxy, an_order, decide, now_in_milliseconds, snapshot, url_of
 
-pytestmark = pytest.mark.standard("STK-14", "7662-4")
+pytestmark = pytest.mark.standard("STK-14")
 
 UNREACHABLE, UNWELL = "ledger_unreachable", "ledger_unwell"
 BOB = Identity(LOGIN, "bob")
@@ -36,6 +38,7 @@ class Scene:
     raw: Any
     proxy: Proxy
     ledger: RedisLedger
+    locks: RedisLocks
     evidence: Evidence
     cooldown: SharedCooldown
     done: Delegation
@@ -62,6 +65,7 @@ def _scene(request, valkey, raw, proxy, ledger) -> Iterator[Scene]:
         raw=raw,
         proxy=proxy,
         ledger=ledger,
+        locks=RedisLocks(store, events=Acts()),
         evidence=Evidence(store),
         cooldown=SharedCooldown(server, seconds=60),
         done=done,
@@ -103,14 +107,12 @@ def refuse(scene):
 
 def lock(scene):
     """Stop somebody else."""
-    stop = Lock(id="lock-1", target=Target.subject(BOB), begins_at=0)
-    scene.ledger.lock(stop, description=b"", event=b"{}")
+    scene.locks.lock(an_order(scene.locks, Target.subject(BOB), key="lock-1"))
 
 
 def lock_all(scene):
     """Stop a client, in every partition."""
-    stop = Lock(id="lock-2", target=Target.client("mail-mcp"), begins_at=0)
-    scene.ledger.lock(stop, description=b"", event=b"{}")
+    scene.locks.lock(an_order(scene.locks, Target.client("mail-mcp"), key="lock-2"))
 
 
 def readiness(scene):
@@ -308,6 +310,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.standard("7662-4")
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_no_answer(scene, fault, verb):

@@ -2,28 +2,42 @@
 
 import pytest
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.domain.errors import Unavailable
-from delegation.domain.locks import EVERYTHING, Lock
+from delegation.domain.locks import EVERYTHING
 from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.locks import RedisLocks
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.parties import ALICE, a_case
-from tests.valkey import PARTITIONS, decide, now_in_milliseconds, snapshot
+from tests.valkey import PARTITIONS, an_order, decide, now_in_milliseconds, snapshot
 
 HOME = PARTITIONS.of(ALICE)
 
 
-@pytest.fixture(name="ledger")
-def _ledger(store, proxy):
-    """A ledger behind the proxy, whose connection has been used before."""
+@pytest.fixture(name="behind")
+def _behind(store, proxy):
+    """The store behind the proxy."""
     server = Server(proxy.url, timeout=2)
-    ledger = RedisLedger(Store(server, store.partitions), events=Events(), limits=Limits())
+    yield Store(server, store.partitions)
+    server.close()
+
+
+@pytest.fixture(name="ledger")
+def _ledger(behind, raw):
+    """A ledger in it, whose connection has been used before."""
+    ledger = RedisLedger(behind, events=Events(), limits=Limits())
     assert ledger.problems() == []
     ledger.record(decide(ledger), a_case())
-    store.server._redis.delete(HOME.events)  # noqa: SLF001
-    yield ledger
-    server.close()
+    raw.delete(HOME.events)
+    return ledger
+
+
+@pytest.fixture(name="locks")
+def _locks(behind):
+    """What is stopped in it."""
+    return RedisLocks(behind, events=Acts())
 
 
 def claim(ledger, nonce="attempt-1"):
@@ -73,11 +87,16 @@ def test_a_void_is_written_once(ledger, proxy, evidence):
     assert len(evidence.read(HOME.number, "events", count=10)) == 2
 
 
-def test_a_lock_stands_once(ledger, proxy, raw):
-    """Whichever reply of the fan-out is lost: one event, one lock, everywhere."""
-    proxy.cuts = 1
+@pytest.mark.parametrize("cuts", [1, 2])
+def test_a_lock_stands_once(locks, proxy, raw, cuts):
+    """Whichever reply is lost: one event, one lock, everywhere, be it after a repetition."""
+    order = an_order(locks, EVERYTHING)
+    proxy.cuts = cuts
 
-    ledger.lock(Lock(id="lock-1", target=EVERYTHING, begins_at=0), description=b"", event=b"{}")
+    try:
+        locks.lock(order)
+    except Unavailable:
+        locks.lock(order)
 
     assert [raw.hlen(p.lock_book) for p in PARTITIONS.all()] == [1] * PARTITIONS.count
     assert [int(raw.hget(p.layout, "locks")) for p in PARTITIONS.all()] == [1] * PARTITIONS.count
