@@ -17,6 +17,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    SlotNotCoveredError,
 )
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import TimeoutError as LostReplyError
@@ -83,20 +84,27 @@ class Routing:
     ) -> list[tuple[Any, T]]:
         """Each command with its key: what it was answered, and what else came of its batch.
 
-        All of one primary go in one batch, together; those that had moved go in another.
+        All of one primary go in one batch, together; those that had moved go in another. Where one
+        primary fails, the others are asked before that is raised: a stop gets as far as it can.
         """
         found: dict[int, tuple[Any, T]] = {}
         for _ in range(1 + _REDIRECTIONS):
-            for client, numbers in self._by_primary(commands, without=found).items():
-                with self._watched(client):
-                    answers, outcome = batch(client, [commands[number][1] for number in numbers])
-                    for number, answer in zip(numbers, answers, strict=True):
-                        if isinstance(answer, MovedError):
-                            self._topology.moved(answer)
-                        elif isinstance(answer, RedisError):
-                            raise answer
-                        else:
-                            found[number] = answer, outcome
+            by_primary, failures = self._by_primary(commands, without=found)
+            for client, numbers in by_primary.items():
+                try:
+                    with self._watched(client):
+                        answers, outcome = batch(client, [commands[one][1] for one in numbers])
+                        for number, answer in zip(numbers, answers, strict=True):
+                            if isinstance(answer, MovedError):
+                                self._topology.moved(answer)
+                            elif isinstance(answer, RedisError):
+                                raise answer
+                            else:
+                                found[number] = answer, outcome
+                except FAILURES as failure:
+                    failures.append(failure)
+            if failures:
+                raise failures[0]
             if len(found) == len(commands):
                 return [found[number] for number in range(len(commands))]
         raise ClusterError("sent on too often")
@@ -113,13 +121,18 @@ class Routing:
 
     def _by_primary(
         self, commands: Sequence[tuple[str, Command]], *, without: Container[int]
-    ) -> Mapping[redis.Redis, list[int]]:
-        """The numbers of the commands that each primary is to be sent."""
+    ) -> tuple[Mapping[redis.Redis, list[int]], list[Exception]]:
+        """The numbers of the commands for each primary, and why some have none."""
         numbers: defaultdict[redis.Redis, list[int]] = defaultdict(list)
+        failures: list[Exception] = []
         for number, (key, _) in enumerate(commands):
-            if number not in without:
+            if number in without:
+                continue
+            try:
                 numbers[self._topology.primary(key)].append(number)
-        return numbers
+            except SlotNotCoveredError as failure:
+                failures.append(failure)
+        return numbers, failures
 
     @contextmanager
     def _watched(self, client: redis.Redis) -> Iterator[None]:

@@ -6,11 +6,14 @@ import signal
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 
 import jwt
 import pytest
 
+from delegation.dev import standing
 from tests.cli.command import run
 from tests.dev.conftest import DELEGATION, Standing, wait_until
 
@@ -138,6 +141,17 @@ def test_what_is_left_of_a_beginning(start: Start, after: str, number: signal.Si
     assert (world.process.returncode, complaints) == (0, "")
     assert not world.env_file.exists()
     assert world.left() == []
+
+
+def test_told_before_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not start because nobody wants it any more is no failure."""
+    told, said = Event(), []
+    told.set()
+    monkeypatch.setattr(standing, "until_told", lambda: nullcontext(told))
+
+    standing.stand(tmp_path / "dev.env", port=0, say=said.append)
+
+    assert said == ["Stopped."]
 
 
 def test_one_world_in_one_place(start: Start) -> None:

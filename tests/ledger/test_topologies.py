@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
 
+from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.domain.errors import Unavailable
-from delegation.domain.locks import Durability
+from delegation.domain.locks import EVERYTHING, Durability
 from delegation.ledger import scripts
 from delegation.ledger.layout import initialize
 from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.locks import RedisLocks
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from delegation.ledger.topology import Cluster
@@ -25,7 +28,7 @@ from tests.ledger import test_claim, test_layout, test_locks, test_record, test_
 from tests.ledger.test_durability import a_store, claim, everywhere
 from tests.ledger.topologies import PRIMARY, is_whole, wait_until
 from tests.parties import ALICE
-from tests.valkey import PARTITIONS, now_in_milliseconds
+from tests.valkey import PARTITIONS, an_order, now_in_milliseconds
 
 pytestmark = [pytest.mark.xdist_group("topologies"), pytest.mark.standard("STK-14")]
 
@@ -236,6 +239,31 @@ def test_a_cluster_by_the_address_of_one_node_is_unwell(shards):
             with pytest.raises(Unavailable, match="ledger_unwell"):
                 ask()
         server.close()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_lost_shard_holds_up_no_stop_on_the_others(lost: int) -> None:
+    """Whichever it is: those that can be stopped are, and the rest is said to be missing."""
+    shard_of = {one.number: key_slot(one.locks.encode()) * 3 // 16384 for one in PARTITIONS.all()}
+    assert set(shard_of.values()) == {0, 1, 2}
+    partial = {"cluster-require-full-coverage": "no"}
+    with topologies.cluster(replicas=0, **partial) as here, a_store(here.url) as store:
+        assert claim(store)[0][0] == b"ok"
+        here.servers[lost].kill()
+        locks = RedisLocks(store, events=Acts())
+
+        with pytest.raises(Unavailable) as incomplete:
+            locks.lock(an_order(locks, EVERYTHING))
+
+        living = [server for server in here.servers if server is not here.servers[lost]]
+        stopped = {key for server in living for key in server.client().keys("*:lockbook")}
+    if shard_of[0] == lost:
+        # Nothing is stopped before its event is written.
+        assert (stopped, incomplete.value.problem) == (set(), "ledger_unreachable")
+    else:
+        others = [one for one in PARTITIONS.all() if shard_of[one.number] != lost]
+        assert stopped == {one.lock_book.encode() for one in others}
+        assert incomplete.value.problem == "lock_incomplete"
 
 
 def test_a_cluster_that_was_away():

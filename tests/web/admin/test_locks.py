@@ -161,6 +161,17 @@ def test_nothing_to_stop(desk: Desk) -> None:
     assert datetime.fromisoformat(answer.json["fully_effective_at"]) <= datetime.now(UTC)
 
 
+def test_what_is_stopped_already_is_not_complete_yet(desk: Desk) -> None:
+    """An API that does not ask takes it still: a second stop is not complete before the first."""
+    made = desk.exchanged()
+
+    answers = [desk.lock(ALICES), desk.lock(ALICES)]
+
+    assert [one.json["blast_radius"]["exchanges"] for one in answers] == [1, 0]
+    ends = {datetime.fromisoformat(one.json["fully_effective_at"]) for one in answers}
+    assert ends == {made.expires_at}
+
+
 def test_a_count_that_is_cut(desk: Desk) -> None:
     """At least so many; by when it is complete is said for the worst; and it can be gone on."""
     made = [desk.exchanged() for _ in range(5)]
