@@ -25,7 +25,7 @@ demo: $(READY)  ## Play the whole story on real parts: exchange, refusals, secon
 	@$(BIN)/delegation demo
 
 test: $(READY)  ## All tests but the slow ones (T=path for some of them)
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadgroup --cov=delegation $(T)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadgroup $(if $(filter-out tests,$(T)),,--cov=delegation) $(T)
 
 test-slow: $(READY)  ## All tests
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --hypothesis-profile=thorough $(T)

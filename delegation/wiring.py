@@ -93,7 +93,8 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
             revocation=Revocation(
                 tokens=verifier,
                 exchanges=RedisExchanges(store),
-                locks=RedisLocks(store, events=Acts()),
+                # Its answer says nothing of durability, and a worker that waits serves nobody.
+                locks=RedisLocks(store, events=Acts(), waits=False),
             ),
             published=keyring.public_keys(),
         )

@@ -8,7 +8,7 @@ try:
     from delegation.cli.administration import kill_switch, lock, revoke, unlock
     from delegation.cli.evidence import audit
     from delegation.cli.exchange import exchange
-    from delegation.cli.overview import exchanges, locks, tree
+    from delegation.cli.overview import alarms, exchanges, locks, tree
     from delegation.cli.registry import registry
     from delegation.cli.running import admin, check, demo, dev, serve
     from delegation.cli.setup import clients, init, keys, ledger
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 _SERVICE = (admin, audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve)
-_SECURITY = (exchanges, kill_switch, lock, locks, revoke, tree, unlock)
+_SECURITY = (alarms, exchanges, kill_switch, lock, locks, revoke, tree, unlock)
 
 for command in (*_SERVICE, *_SECURITY):
     main.add_command(command)

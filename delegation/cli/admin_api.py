@@ -1,5 +1,6 @@
 """The admin API as commands call it: over the network, or in this process for whoever runs it."""
 
+import logging
 import os
 import pwd
 import sys
@@ -118,7 +119,7 @@ def reached(api: str | None, token_file: Path | None) -> Iterator[Api]:
 
 @contextmanager
 def _in_this_process() -> Iterator[httpx2.Client]:
-    found = settings()
+    found = settings("Or name the admin API, with --api or in DELEGATION_ADMIN_API.")
     with _logging_apart(), preflight.store(found) as store:
         app = wiring.local_admin_application(found, store, user=_user())
         with httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=_LOCAL) as http:
@@ -127,8 +128,11 @@ def _in_this_process() -> Iterator[httpx2.Client]:
 
 @contextmanager
 def _logging_apart() -> Iterator[None]:
-    """What the service logs meanwhile is no answer."""
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    """What the service logs meanwhile is no answer, and an outage the command says by itself."""
+    structlog.configure(
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+    )
     try:
         yield
     finally:
@@ -178,13 +182,26 @@ def _refused(answer: httpx2.Response, body: _Body, key: str) -> NoReturn:
     lines = [str(problem.get("title", f"The admin API answered {answer.status_code}."))]
     if "detail" in problem:
         lines.append(f"  {problem['detail']}")
-    lines += [f"  {fault['where']} {fault['what']}" for fault in problem.get("faults", [])]
+    faults = problem.get("faults", [])
+    lines += dict.fromkeys(f"  {_option(fault['where'])} {fault['what']}" for fault in faults)
     if "missing" in problem:
         lines.append(f"  missing in partitions {', '.join(map(str, problem['missing']))}")
     if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
         lines += _uncertain(body, key)
-    remedy = _REMEDIES.get(answer.status_code)
+    name = str(problem.get("type", "")).rpartition("/")[2]
+    remedy = _LOOKING.get(name) or _REMEDIES.get(answer.status_code)
     give_up(*lines, *([remedy] if remedy else []))
+
+
+def _option(where: str) -> str:
+    """A place in a request, by the option that it was given with."""
+    match where.split("/"):
+        case ["body", "target", kind, *_]:
+            return f"--{kind}"
+        case [_, name, *_]:
+            return "--" + _OPTIONS.get(name, name.removesuffix("_issuer")).replace("_", "-")
+        case _:
+            return where
 
 
 def _uncertain(body: _Body, key: str) -> list[str]:
@@ -197,9 +214,20 @@ def _uncertain(body: _Body, key: str) -> list[str]:
     ]
 
 
+_OPTIONS = {"ends_at": "until", "Idempotency-Key": "key"}
+"""Options that are not called as in the API."""
+
+_LOOKING = {
+    "unknown-exchange": "`delegation exchanges` lists those that have not expired.",
+    "unknown-lock": "`delegation locks --state all` lists those that are not forgotten.",
+}
+"""Where to look for what is not there."""
+
 _REMEDIES = {
+    400: "`--help` says what each option takes, the reference of the admin API in full.",
     401: f"Get a new token for the admin audience, and put it into {TOKEN}.",
     403: "Get a token with that scope: the reference of the admin API says which.",
-    404: "Look for it with `delegation exchanges` or `delegation locks`.",
+    404: "Is DELEGATION_ADMIN_API the address of the admin API, and without /admin/v1?",
+    409: "Order it without --key, or with another one.",
     503: "Look at the store: `delegation check` says what is wrong with it.",
 }

@@ -1,6 +1,7 @@
 """Stopping what was exchanged, and letting it go: by the admin API, or where the settings are."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from secrets import token_urlsafe
@@ -106,7 +107,7 @@ def revoke(
     key: str | None,
 ) -> None:
     """Stop EXCHANGE, the `jti` of a token, with all that came from it, for good."""
-    target = {"kind": "exchange", "exchange": exchange}
+    target = {"kind": "exchange", "exchange": segment(exchange)}
     body = {"target": target, "reason": reason, "cut_off": "now"}
     with reached(api, token_file) as found:
         _stop(found, body, output=output, dry_run=dry_run, key=key)
@@ -213,9 +214,11 @@ def _lift(
             answers.append(api.post(f"{path}/lift", body))
     if output == "json":
         click.echo(json.dumps({"items": answers}, indent=2))
-        return
-    for answer in answers:
-        say(lifted_lines(answer, mistaken=mistaken, dry_run=dry_run))
+    else:
+        for answer in answers:
+            say(lifted_lines(answer, mistaken=mistaken, dry_run=dry_run))
+    if mistaken and not dry_run and any(one["lock"]["state"] != "annulled" for one in answers):
+        sys.exit(1)
 
 
 def _target(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +237,8 @@ def _target(named: Mapping[str, Any]) -> dict[str, Any]:
             }
         case "token":
             return {"kind": kind, "issuer": names[0], "token": names[1]}
+        case "exchange":
+            return {"kind": kind, kind: segment(names)}
         case _:
             return {"kind": kind, kind: names}
 

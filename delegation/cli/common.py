@@ -27,12 +27,15 @@ def because(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}"
 
 
-def settings() -> Settings:
-    """The settings in the environment; without them the command ends, saying what is wrong."""
+def settings(*instead: str) -> Settings:
+    """The settings in the environment; without them the command ends, saying what is wrong.
+
+    *instead* is what else would do.
+    """
     try:
         return Settings.from_environment(os.environ)
     except SettingsInvalid as invalid:
-        give_up(*map(str, invalid.problems))
+        give_up(*map(str, invalid.problems), *instead)
 
 
 @contextmanager

@@ -64,12 +64,16 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what it would do, an
 
 KEY = click.option("--key", default=None, help="The same key is the same lock: to go on with one.")
 
-TTL = click.option("--ttl", type=Duration(), help="How long it stands; left out: until lifted.")
+TTL = click.option(
+    "--ttl",
+    type=Duration(),
+    help="How long it stands, such as 15m, 8h, 7d; left out: until lifted.",
+)
 
 
 def segment(id_: str) -> str:
     """An id as it stands in a path: what is none of ours leads nowhere else."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", id_, re.ASCII):
+    if not re.fullmatch(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", id_, re.ASCII):
         raise click.UsageError("That is no id: see `delegation exchanges` and `delegation locks`.")
     return id_
 

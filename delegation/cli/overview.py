@@ -1,4 +1,4 @@
-"""Seeing what was exchanged and what is stopped."""
+"""Seeing what was exchanged, what is stopped, and what somebody should look at."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,8 +7,13 @@ from typing import Any
 import click
 
 from delegation.cli.admin_api import reached
+from delegation.cli.alarms import alarm_lines
 from delegation.cli.options import REACHING, STATUSES, segment, show
 from delegation.cli.said import exchange_table, lock_table, tree_lines
+from delegation.domain.locks import Kind
+
+_PAGE = 1000
+"""The most that the API gives at once."""
 
 
 @click.command(epilog=STATUSES, short_help="List the exchanges that have not expired.")
@@ -28,7 +33,9 @@ def exchanges(
 ) -> None:
     """List the exchanges that have not expired and fit all that is named."""
     with reached(api, token_file) as found:
-        items = _first(found.items("/exchanges", limit=min(limit, 1000), **_flat(named)), limit)
+        # The state is looked at when a page is made: then a page may have few of those it names.
+        page = min(limit, _PAGE) if named["state"] is None else _PAGE
+        items = _first(found.items("/exchanges", limit=page, **_flat(named)), limit)
     show(output, {"items": items}, lambda: exchange_table(items, full=len(items) == limit))
 
 
@@ -50,7 +57,12 @@ def tree(*, exchange: str, api: str | None, token_file: Path | None, output: str
     show_default=True,
     help="What has become of them.",
 )
-@click.option("--kind", help="Of which kind of target.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in Kind]),
+    metavar="KIND",
+    help=f"Of which kind of target: {', '.join(Kind)}.",
+)
 @REACHING
 def locks(
     *, api: str | None, token_file: Path | None, output: str, state: str, kind: str | None
@@ -58,9 +70,25 @@ def locks(
     """List the locks: those that stand, or those that have ended."""
     wanted = None if state == "all" else state
     with reached(api, token_file) as found:
-        listed = found.items("/locks", limit=1000, state=wanted, kind=kind)
+        listed = found.items("/locks", limit=_PAGE, state=wanted, kind=kind)
         items = [*{one["id"]: one for one in listed}.values()]
     show(output, {"items": items}, lambda: lock_table(items))
+
+
+@click.command(epilog=STATUSES, short_help="List the alarms: what to look at now.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _PAGE),
+    default=20,
+    show_default=True,
+    help="How many at most.",
+)
+@REACHING
+def alarms(*, api: str | None, token_file: Path | None, output: str, limit: int) -> None:
+    """List the latest alarms, newest first, with what each means and what to do next."""
+    with reached(api, token_file) as found:
+        answer = found.get("/alarms", limit=limit)
+    show(output, answer, lambda: alarm_lines(answer))
 
 
 def _flat(named: Mapping[str, Any]) -> dict[str, str]:

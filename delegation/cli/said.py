@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from delegation.cli.terminal import width
+
 _GAP = "  "
 
 
@@ -13,9 +15,9 @@ def said_target(target: Mapping[str, Any]) -> str:
         case "everything":
             return "everything"
         case "pair":
-            return f"{_who(target['actor'])}, acting for {_who(target['subject'])}"
+            return f"{who(target['actor'])}, acting for {who(target['subject'])}"
         case "subject" | "actor" | "agent" as kind:
-            return f"{kind} {_who(target[kind])}"
+            return f"{kind} {who(target[kind])}"
         case "token":
             return f"token {target['token']} of {target['issuer']}"
         case kind:
@@ -38,6 +40,8 @@ def reach_lines(answer: Mapping[str, Any]) -> Iterator[str]:
             yield f"  resource         {resource['resource']} ({until})"
         if not radius["complete"]:
             yield f"  counting         cut after {radius['looked_at']}, at {radius['cursor']}"
+        elif not radius["exchanges"]:
+            yield "  Nothing alive fits. Was there to be? `delegation exchanges` shows all names."
     yield f"  fully effective  {_when(answer['fully_effective_at'])}"
 
 
@@ -72,6 +76,8 @@ def lifted_lines(answer: Mapping[str, Any], *, mistaken: bool, dry_run: bool) ->
         return
     yield f"{lock['id']} on {what} is {lock['state']}."
     yield f"  kept             {_kept(answer['durability'])}"
+    if mistaken and lock["state"] != "annulled":
+        yield "That it was a mistake comes too late: it had ended before."
     yield _afterwards(mistaken=lock["state"] == "annulled")
 
 
@@ -84,15 +90,15 @@ def exchange_table(items: Sequence[Mapping[str, Any]], *, full: bool) -> Iterato
         (
             one["id"],
             one["state"],
-            _who(one["subject"]),
-            " < ".join(_who(actor) for actor in one["actors"]),
+            who(one["subject"]),
+            " < ".join(who(actor) for actor in one["actors"]),
             one["resource"],
             " ".join(one["scope"]),
             one["expires_at"],
         )
         for one in items
     ]
-    yield from _table(("EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"), rows)
+    yield from table(("EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"), rows)
     if full:
         yield f"There may be more than these {len(items)}: narrow it, or raise --limit."
 
@@ -114,7 +120,7 @@ def lock_table(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
         for one in sorted(items, key=lambda one: str(one["begins_at"]), reverse=True)
     ]
-    yield from _table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
+    yield from table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
 
 
 def tree_lines(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -143,6 +149,24 @@ def _branch(one: Mapping[str, Any], depth: int, *, mark: bool) -> str:
     )
 
 
+def who(identity: Mapping[str, Any]) -> str:
+    """A party, who is an issuer and a subject together."""
+    return f"{identity['sub']} of {identity['iss']}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows under a *head*; in a terminal that is too narrow for that, a block of lines for each."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    room = width()
+    if room is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > room:
+        yield from _blocks(head, rows)
+        return
+    for line in lines:
+        cells = (cell.ljust(most) for cell, most in zip(line, widths, strict=True))
+        yield _GAP.join(cells).rstrip()
+
+
 def _afterwards(*, mistaken: bool) -> str:
     if mistaken:
         return "It is as if it had never been: what it stopped, and has not expired, is alive."
@@ -156,12 +180,9 @@ def _stands(lock: Mapping[str, Any]) -> str:
 
 
 def _kept(durability: Mapping[str, Any]) -> str:
-    disk = "on the store's disk" if durability["on_disk"] else "in the store's memory alone"
+    unknown = "in the store's memory (not shown to be on its disk)"
+    disk = "on the store's disk" if durability["on_disk"] else unknown
     return f"{disk}, and by {durability['replicas']} replicas"
-
-
-def _who(identity: Mapping[str, Any]) -> str:
-    return f"{identity['sub']} of {identity['iss']}"
 
 
 def _when(timestamp: str) -> str:
@@ -172,9 +193,10 @@ def _when(timestamp: str) -> str:
     return f"by {timestamp}, in {minutes} min {rest} s"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    lines = [head, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        yield _GAP.join(cells).rstrip()
+def _blocks(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    label = max(map(len, head))
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        for name, cell in zip(head, row, strict=True):
+            yield f"{name.ljust(label)}{_GAP}{cell}"

@@ -1,4 +1,7 @@
-"""What came from outside, as a terminal may show it."""
+"""What came from outside, as a terminal may show it, and how much of it fits."""
+
+import shutil
+import sys
 
 
 def printable(text: str) -> str:
@@ -11,6 +14,11 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def width() -> int | None:
+    """How many columns the terminal has that we write to; `None` where that is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def printable_lines(text: str) -> str:

@@ -201,10 +201,10 @@ class Administration:
         cursor = None
         while True:
             page = self.locks.page(cursor, count=_BATCH)
-            found |= {lock.order.id: lock for lock in page.items}
+            found |= {lock.order.id: lock for lock in page.items if lock.state is State.STANDING}
             cursor = page.cursor
             if cursor is None:
-                return [lock for lock in found.values() if lock.state is State.STANDING]
+                return list(found.values())
 
     def _known(self, id: str) -> BookedLock | None:  # noqa: A002
         try:

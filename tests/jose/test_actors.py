@@ -19,6 +19,7 @@ from delegation.domain.errors import (
     Unavailable,
 )
 from delegation.domain.parties import Identity
+from delegation.domain.registry import usual_admin_audience
 from delegation.domain.tokens import TokenType, VerifiedActor
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.verifier import JwtVerifier
@@ -421,10 +422,21 @@ def test_we_are_the_sole_audience(make, audience):
 
 @pytest.mark.standard("8693-A-1", "8725-3.12-1")
 @pytest.mark.parametrize(
-    "audience", [OUR_ISSUER, [OUR_ISSUER], ["https://a.example", OUR_ISSUER], [], "", None, ABSENT]
+    "audience",
+    [
+        OUR_ISSUER,
+        [OUR_ISSUER],
+        ["https://a.example", OUR_ISSUER],
+        usual_admin_audience(OUR_ISSUER),
+        ["https://a.example", usual_admin_audience(OUR_ISSUER)],
+        [],
+        "",
+        None,
+        ABSENT,
+    ],
 )
 def test_an_access_token_is_for_somebody_else(audience):
-    """We are no API: what is addressed to us is another kind of token."""
+    """What is addressed to us is another kind of token; so is an administrator's."""
     assert cause_of(access_token(aud=audience), ACCESS_TOKEN) is Cause.AUDIENCE
 
 

@@ -9,6 +9,7 @@ if problem then return answer(problem) end
 local id, target, mistaken, now, keep = ARGV[5], ARGV[6], ARGV[7] == '1', milliseconds(), kept(11)
 local packed = redis.call('HGET', KEYS[3], id)
 local lock = packed and cmsgpack.unpack(packed)
+if lock and is_forgotten(lock, now, keep) then lock = nil end
 if lock and lock.x then return answer('ok') end
 if lock and lock.e and lock.e <= now then return answer('lock_ended') end
 if not lock and ARGV[10] ~= '' then return answer('unknown_lock') end
@@ -20,7 +21,7 @@ local entry = read_entry(KEYS[2], target)
 settle_entry(entry, now)
 entry.standing[id] = nil
 if not mistaken then fold(entry, lock, now) end
-local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], now, keep)
+local stale, gone = stale_targets(KEYS[2], target, now, keep), stale_locks(KEYS[3], id, now, keep)
 
 if ARGV[10] ~= '' then write_event('events', KEYS[4], now, ARGV[10]) end
 redis.call('HSET', KEYS[2], target, cmsgpack.pack(entry))

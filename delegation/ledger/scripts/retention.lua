@@ -9,6 +9,15 @@ local function over(ended, keep, now)
   return not ended or ended + keep < now
 end
 
+-- Whether the book has done with a lock. It has whatever has ended for as long as that matters, and a
+-- day at least: but not a cut-off of our own tokens alone, for every client may ask for many.
+local function is_forgotten(lock, now, keep)
+  local longest = keep.issued
+  if lock.p or lock.x or (lock.e and lock.e > lock.b) then longest = keep.parents end
+  if lock.l then longest = keep.logins end
+  return lock.e and over(math.max(lock.e, lock.b), longest, now)
+end
+
 -- The targets, among a few but not *own*, of which nothing needs to be remembered.
 local function stale_targets(locks, own, now, keep)
   local stale = {}
@@ -22,12 +31,12 @@ local function stale_targets(locks, own, now, keep)
   return stale
 end
 
--- The locks, among a few, that ended so long ago that nothing they stopped is alive.
-local function stale_locks(book, now, keep)
+-- The locks, among a few but not *own*, that are forgotten already and only have not been dropped yet.
+local function stale_locks(book, own, now, keep)
   local stale = {}
   for _, id in ipairs(redis.call('HRANDFIELD', book, SAMPLE)) do
     local lock = cmsgpack.unpack(redis.call('HGET', book, id))
-    if lock.e and over(lock.e, lock.l and keep.logins or keep.parents, now) then
+    if id ~= own and is_forgotten(lock, now, keep) then
       stale[#stale + 1] = id
     end
   end

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 from flask import Request
 
 from delegation.domain.administration import Administrator, AdministratorRejected, Capability
+from delegation.domain.errors import InvalidRequest
 from delegation.domain.tokens import format_scope
 from delegation.web.admin.problems import Asked, Kind
 from delegation.web.admin.service import AdminService
+from delegation.web.form import Form, read_body
 from delegation.web.limits import SampledLog, Seconds
 
 Access = Callable[[Request, Iterable[Capability]], Administrator]
@@ -72,7 +74,7 @@ class Bearer:
         if header.partition(" ")[0].lower() != "bearer":
             raise self._asked(Kind.NO_TOKEN, needed)
         found = _BEARER.fullmatch(header)
-        if found is None or "access_token" in http.args or _is_form(http):
+        if found is None or "access_token" in http.args or _is_in_form(http):
             raise self._asked(Kind.TWO_METHODS, needed, error="invalid_request")
         return found[1]
 
@@ -83,9 +85,14 @@ class Bearer:
         return Asked(kind, ("WWW-Authenticate", f"{self._challenge}{said}{scope}"))
 
 
-def _is_form(http: Request) -> bool:
-    """The other way in which a token could come (RFC 6750 §2.2)."""
-    return http.mimetype == "application/x-www-form-urlencoded" and "access_token" in http.form
+def _is_in_form(http: Request) -> bool:
+    """The other way in which a token could come (RFC 6750 §2.2); also where nobody can tell."""
+    if http.mimetype != "application/x-www-form-urlencoded":
+        return False
+    try:
+        return Form.parse(read_body(http)).get("access_token") is not None
+    except InvalidRequest:
+        return True
 
 
 class Local:

@@ -128,8 +128,9 @@ def _query(model: type[Strict]) -> Any:
 
 
 def _body(http: Request, model: type[Strict]) -> Any:
-    """The body, which must be one JSON document in UTF-8. Raises `Asked`."""
-    if not _JSON.fullmatch(http.environ.get("CONTENT_TYPE", "")):
+    """The body, which must be one JSON document in UTF-8, and not compressed. Raises `Asked`."""
+    is_plain = http.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() == "identity"
+    if not is_plain or not _JSON.fullmatch(http.environ.get("CONTENT_TYPE", "")):
         raise Asked(Kind.MEDIA_TYPE)
     try:
         value = json.loads(read_body(http).decode(), object_pairs_hook=_members)

@@ -9,6 +9,11 @@ from delegation.domain.parties import is_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+"""The last millisecond that a `datetime` can tell in UTC; with an offset one can be written that is
+later, and such an end could be stored and never shown.
+"""
+
 
 def _tidy(schema: dict[str, Any]) -> None:
     schema.pop("title", None)
@@ -48,7 +53,10 @@ def _time(value: str) -> str:
 
 def instant(value: str) -> int:
     """A date and time of RFC 3339 in milliseconds. Raises `ValueError` where there is none such."""
-    return (datetime.fromisoformat(value) - _EPOCH) // timedelta(milliseconds=1)
+    found = (datetime.fromisoformat(value) - _EPOCH) // timedelta(milliseconds=1)
+    if found > _LAST:
+        raise ValueError("later than the calendar goes")
+    return found
 
 
 def timestamp(milliseconds: int) -> str:

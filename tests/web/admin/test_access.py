@@ -1,5 +1,6 @@
 """Who is let in: administrators with a token that was made for this, and nobody else."""
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_a_form_without_a_token(desk: Desk) -> None:
     answer = desk.app.test_client().post("/admin/v1/locks", headers=bearer, data={"a": "b"})
 
     assert problem(answer) == (415, "unsupported-media-type")
+
+
+class BadChunks(io.RawIOBase):
+    """What a server gives where the client's chunks make no sense."""
+
+    def readinto(self, _buffer: object) -> int:
+        """Fail, as gunicorn does: with an exception of its own."""
+        raise LookupError("Invalid chunk size: b'xyz'")
+
+
+def test_a_form_that_cannot_be_read(desk: Desk) -> None:
+    """Whether there is a token in it nobody can tell: it is no failure of ours."""
+    answer = desk.app.test_client().post(
+        "/admin/v1/locks",
+        headers={"Authorization": f"Bearer {desk.staff.token()}"},
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input": BadChunks(), "wsgi.input_terminated": True},
+    )
+
+    assert problem(answer) == (400, "invalid-request")
 
 
 BAD: dict[str, dict[str, Any]] = {

@@ -339,6 +339,11 @@ BODIES: dict[str, Any] = {
     "no such day": {"target": ALICES, "reason": "x", "ends_at": "2999-02-31T00:00:00Z"},
     "a truth that is text": {"target": ALICES, "reason": "x", "parents": "true"},
     "a lone surrogate": {"target": {"kind": "client", "client": "\ud800"}, "reason": "x"},
+    "an end after the calendar's": {
+        "target": ALICES,
+        "reason": "x",
+        "ends_at": "9999-12-31T23:59:59-23:59",
+    },
 }
 
 
@@ -375,6 +380,14 @@ def test_a_body_that_is_no_json(desk: Desk, body: bytes) -> None:
     answer = desk.app.test_client().post("/admin/v1/locks", data=body, headers=headers)
 
     assert problem(answer) == (400, "malformed-request")
+
+
+def test_a_body_that_is_compressed(desk: Desk) -> None:
+    """What others on the way would read differently is not read at all."""
+    answer = desk.lock(ALICES, headers={"Content-Encoding": "gzip"})
+
+    assert problem(answer) == (415, "unsupported-media-type")
+    assert desk.get("/locks")["items"] == []
 
 
 def test_a_body_that_is_too_large(desk: Desk) -> None:
