@@ -92,7 +92,7 @@ def exchange_table(items: Sequence[Mapping[str, Any]], *, full: bool) -> Iterato
         )
         for one in items
     ]
-    yield from _table(("EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"), rows)
+    yield from table(("EXCHANGE", "STATE", "FOR", "BY", "AT", "SCOPE", "EXPIRES"), rows)
     if full:
         yield f"There may be more than these {len(items)}: narrow it, or raise --limit."
 
@@ -114,7 +114,7 @@ def lock_table(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
         for one in sorted(items, key=lambda one: str(one["begins_at"]), reverse=True)
     ]
-    yield from _table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
+    yield from table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
 
 
 def tree_lines(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -172,7 +172,8 @@ def _when(timestamp: str) -> str:
     return f"by {timestamp}, in {minutes} min {rest} s"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines in columns as wide as they need to be."""
     lines = [head, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
