@@ -226,7 +226,7 @@ def ask_who_can(
 ) -> None:
     """List every way to RESOURCE, a URI or a name; with SCOPE, only what leads to that.
 
-    It lists what could be allowed for some token: no way that is not listed would be.
+    It lists what could be allowed for some token; what is not listed could not.
     """
     files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
     registry = files.load()
@@ -248,7 +248,7 @@ def ask_what_can(
 ) -> None:
     """List every way that CLIENT can go, or that the subject ALIAS|SUB can be taken.
 
-    It lists what could be allowed for some token: no way that is not listed would be.
+    It lists what could be allowed for some token; what is not listed could not.
     """
     files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
     registry = files.load()

@@ -9,7 +9,7 @@ from delegation.domain.parties import NOBODY, Actor, Client, Identity
 from delegation.domain.questions import Unaskable, Yes, decide
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
-from delegation.domain.tokens import SEPARATOR, Scope, VerifiedToken
+from delegation.domain.tokens import SEPARATOR, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import LONGEST_LIFE
 
 _SOMEBODY, _SOME_AGENT = "\0somebody", "\0agent"
@@ -123,7 +123,7 @@ class _Trial:
         through: set[str] = set()
         after: set[str] = set()
         for person in self._candidates(whom):
-            first = {one for one in agents if self._allows(self._first(person, one))}
+            first = {one for one in agents if self._is_first(person, one)}
             second = {one for one in self.before if self._allows(self._second(person, one))}
             through |= first
             after |= second
@@ -156,9 +156,30 @@ class _Trial:
         scopes = {name: meaning & most for name, meaning in sorted(self.grant.scopes.items())}
         return {name: meaning for name, meaning in scopes.items() if meaning}
 
-    def _allows(self, subject: VerifiedToken) -> bool:
+    def _is_first(self, person: str, agent: str) -> bool:
+        """Whether it may be, through this agent; or by it, if the client may show that it acts.
+
+        Whoever else an actor token names takes the place of the client, and nothing follows.
+        """
+        subject, itself = self._first(person, agent), Identity(self.subjects.issuer, agent)
+        if self._allows(subject):
+            return True
+        is_known = itself.issuer in self.alone.actor_issuers
+        if not is_known or itself not in self.client.may_present_actors:
+            return False
+        actor = VerifiedActor(
+            issuer=itself.issuer,
+            id="question",
+            identity=itself,
+            issued_at=self.now,
+            expires_at=subject.expires_at,
+        )
+        return self._allows(subject, actor)
+
+    def _allows(self, subject: VerifiedToken, actor: VerifiedActor | None = None) -> bool:
         answer = decide(
             subject,
+            actor,
             by=self.client,
             at=Targets(audiences=(self.grant.resource,)),
             scope=None,

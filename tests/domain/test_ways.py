@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from delegation.domain.delegations import Delegation
 from delegation.domain.grants import Agents, Grant, Subjects
 from delegation.domain.parties import NOBODY, Actor, Identity
-from delegation.domain.questions import Question, Unaskable, Yes, can_i, decide
+from delegation.domain.questions import No, Question, Unaskable, Yes, can_i, decide
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
-from delegation.domain.tokens import VerifiedToken
+from delegation.domain.tokens import VerifiedActor, VerifiedToken
 from delegation.domain.ways import Way, what_can, who_can
 from tests.parties import (
     ALIAS,
@@ -30,11 +30,21 @@ from tests.parties import (
     a_registry,
     a_resource,
     a_verified_token,
+    an_actor_issuer,
     an_issuer,
     the_next_client,
     the_next_grant,
 )
-from tests.strategies import API_SCOPES, MCP_SCOPES, OTHER_LOGIN, grants, subsets, worlds
+from tests.strategies import (
+    API_SCOPES,
+    MCP_SCOPES,
+    OTHER_LOGIN,
+    World,
+    grants,
+    subsets,
+    verified_actors,
+    worlds,
+)
 
 ISSUERS = [an_issuer(claims={"groups": "groups", "department": "department"})]
 ISSUERS += [replace(ISSUERS[0], issuer=OTHER_LOGIN, alias="partner")]
@@ -106,12 +116,14 @@ def includes(way: Way, delegation: Delegation) -> bool:
     )
 
 
+@settings(max_examples=200)
 @given(registries(), questions())
 def test_every_yes_is_listed(registry: Registry, question: Question) -> None:
     """Whatever `can-i` allows is on each of the lists that it belongs on."""
     answer = can_i(question, registry)
-    assume(isinstance(answer, Yes))
-    assert isinstance(answer, Yes)
+    event(type(answer).__name__)
+    if isinstance(answer, No):
+        return
     delegation = answer.delegation
     somebody = f"{question.alias}|{question.subject}"
 
@@ -125,6 +137,50 @@ def test_every_yes_is_listed(registry: Registry, question: Question) -> None:
     narrow = replace(delegation, scope=frozenset())
     assert all(any(includes(way, delegation) for way in one) for one in lists[:3])
     assert all(any(includes(way, narrow) for way in one) for one in lists[3:])
+
+
+@settings(max_examples=200)
+@given(worlds(), verified_actors())
+def test_every_yes_to_an_actor_token_is_listed(world: World, actor: VerifiedActor) -> None:
+    """Whoever acts: it may be the agent itself, and then the chain is shorter."""
+    platforms = [an_actor_issuer(), an_actor_issuer(issuer=LOGIN, alias="login")]
+    registry = a_registry(
+        issuers=ISSUERS,
+        actor_issuers=platforms,
+        clients=[world.client],
+        resources=world.resources,
+        grants=world.grants,
+    )
+    answer = decide(
+        world.subject,
+        actor,
+        by=world.client,
+        at=world.targets,
+        scope=world.scope,
+        registry=registry,
+        now=world.now,
+    )
+    event(type(answer).__name__)
+    if isinstance(answer, No):
+        return
+
+    found = what_can(CALENDAR_MCP, registry, world.now)
+
+    assert any(includes(way, answer.delegation) for way in found)
+
+
+def test_an_agent_that_acts_itself_has_the_shorter_chain() -> None:
+    """Where it is an actor issuer's, and its client may show its tokens."""
+    itself = Identity(LOGIN, DESK_AGENT)
+    showing = {"clients": [a_client(may_present_actors=frozenset({itself}))]}
+    known = {"actor_issuers": [an_actor_issuer(issuer=LOGIN)]}
+    short = a_grant(chain_limit=1)
+
+    (way,) = ways(short, **showing, **known)
+
+    assert (way.people, way.agents) == ((), (DESK_AGENT,))
+    assert ways(short, **showing) == []
+    assert ways(short, **known) == []
 
 
 def a_token_for(way: Way, person: str, through: str, *, ours: bool, scope: str) -> VerifiedToken:
