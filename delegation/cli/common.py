@@ -15,11 +15,11 @@ from delegation.ledger.store import Store
 from delegation.settings import Settings, SettingsInvalid
 
 
-def give_up(*lines: str) -> NoReturn:
-    """End with exit status 1, and say why on standard error, in as many *lines* and no more."""
+def give_up(*lines: str, status: int = 1) -> NoReturn:
+    """End with exit *status*, and say why on standard error, in as many *lines* and no more."""
     for line in lines:
         click.echo(printable(line), err=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 def because(error: OSError) -> str:

@@ -4,6 +4,7 @@ import click
 import yaml
 
 from delegation.cli.common import give_up
+from delegation.cli.questions import ask_can_i, ask_what_can, ask_who_can
 from delegation.registry.schema import schema_text
 from delegation.resource_metadata import NotUsable, resource_metadata
 
@@ -11,6 +12,10 @@ from delegation.resource_metadata import NotUsable, resource_metadata
 @click.group(short_help="The reviewed files.")
 def registry() -> None:
     """The reviewed files: trusted issuers, clients, resources, grants."""
+
+
+for question in (ask_can_i, ask_what_can, ask_who_can):
+    registry.add_command(question)
 
 
 @registry.command()

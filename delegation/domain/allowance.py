@@ -70,7 +70,22 @@ class Allowance:
 
     def refusal(self) -> Refused | None:
         """Why nothing is given, if so: the chain first, then the scope, then the lifetime."""
-        return self._chain_refusal() or self._scope_refusal() or self._lifetime_refusal()
+        return (
+            self._cycle_refusal()
+            or self._length_refusal()
+            or self._scope_refusal()
+            or self._lifetime_refusal()
+        )
+
+    def refusals(self) -> tuple[Refused, ...]:
+        """All reasons why nothing is given, in the same order: to explain, not to decide."""
+        found = (
+            self._cycle_refusal(),
+            self._length_refusal(),
+            self._scope_refusal(),
+            self._lifetime_refusal(),
+        )
+        return tuple(refused for refused in found if refused is not None)
 
     def limits(self) -> dict[str, str]:
         """Who said no: to a longer life, and to each scope that was asked for and not given."""
@@ -78,10 +93,13 @@ class Allowance:
             f"scope:{name}": self._denied_by(name) for name in sorted(self.withheld)
         }
 
-    def _chain_refusal(self) -> Refused | None:
+    def _cycle_refusal(self) -> Refused | None:
         actor, *before = self.actors
         if actor.identity in ActorChain(tuple(before)) and not self.grant.cycles:
             return NotPermitted(Cause.CHAIN_CYCLE, grant=self.grant.id)
+        return None
+
+    def _length_refusal(self) -> Refused | None:
         length = len(self.actors)
         if length > self.grant.chain_limit or _size(self.actors) > MAX_CHAIN_BYTES:
             return NotPermitted(Cause.CHAIN_TOO_LONG, grant=self.grant.id, length=length)

@@ -1,0 +1,272 @@
+"""Questions to the reviewed files: who could do what for whom."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from delegation.cli.answers import decided, decided_lines, drawn_lines, listed, listed_lines
+from delegation.cli.common import give_up
+from delegation.cli.options import say, show
+from delegation.cli.terminal import printable
+from delegation.domain.questions import Question, Unaskable, Yes, can_i
+from delegation.domain.registry import Registry
+from delegation.domain.tokens import SEPARATOR, Scope, parse_scope
+from delegation.domain.ways import Way, what_can, who_can
+from delegation.registry.loader import load
+from delegation.registry.problems import RegistryInvalid
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNANSWERED = 2
+"""The exit status where there is no answer: it must not be taken for a no."""
+
+
+class Moment(click.ParamType[datetime]):
+    """A time with its offset from UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """In UTC."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = datetime.min  # noqa: DTZ901, it has no offset either
+        if moment.tzinfo is None:
+            self.fail("write a time with its offset: 2026-11-20T12:00:00Z", param, ctx)
+        return moment.astimezone(UTC)
+
+
+class ScopeText(click.ParamType[Scope]):
+    """Scopes, with a space between each two."""
+
+    name = "scope"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Scope:
+        """The set of them."""
+        try:
+            return parse_scope(value)
+        except ValueError:
+            self.fail("write scopes with one space between each two", param, ctx)
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """Two texts with a separator between them, of which the first cannot have it."""
+
+    def __init__(self, separator: str, form: str) -> None:
+        self.name = form
+        self._separator = separator
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The two of them."""
+        first, _, second = value.partition(self._separator)
+        if not (first and second):
+            self.fail(f"write {self.name}", param, ctx)
+        return first, second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Where the registry is, and what else its meaning depends on."""
+
+    directory: Path
+    issuer: str
+    admin_audience: str | None
+
+    def load(self) -> Registry:
+        """The registry; where it cannot be used, the command ends, saying why."""
+        try:
+            return load(self.directory, issuer=self.issuer, admin_audience=self.admin_audience)
+        except RegistryInvalid as invalid:
+            give_up(*map(str, invalid.problems), status=_UNANSWERED)
+
+
+def _of_files(command: F) -> F:
+    """The options of every question."""
+    for option in (
+        click.option(
+            "--at",
+            "now",
+            type=Moment(),
+            default=lambda: datetime.now(UTC).isoformat(),
+            help="When it is asked for. Left out: now.",
+        ),
+        click.option(
+            "--admin-audience",
+            envvar="DELEGATION_ADMIN_AUDIENCE",
+            show_envvar=True,
+            help="What administrators' tokens are for, if that is configured.",
+        ),
+        click.option(
+            "--issuer",
+            envvar="DELEGATION_ISSUER",
+            show_envvar=True,
+            required=True,
+            help="The service that the files are for.",
+        ),
+        click.option(
+            "--registry",
+            "directory",
+            envvar="DELEGATION_REGISTRY",
+            show_envvar=True,
+            required=True,
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="The directory with the files.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_WAYS_OUTPUT = click.option(
+    "--output",
+    type=click.Choice(["table", "json", "mermaid"]),
+    default="table",
+    show_default=True,
+    help="For people, for programs, or as a diagram.",
+)
+
+
+@click.command("can-i", short_help="Would this client be given this token?")
+@click.option("--client", required=True, help="Who asks.")
+@click.option("--resource", required=True, help="The URI of the API, or a name of it.")
+@click.option("--scope", type=ScopeText(), help="What is asked for. Left out: all there is.")
+@click.option(
+    "--subject",
+    required=True,
+    type=Pair(SEPARATOR, f"ALIAS{SEPARATOR}SUB"),
+    help="For whom: the alias of a trusted issuer, and the `sub` of its token.",
+)
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    type=Pair("=", "NAME=VALUE"),
+    help="What its token says, by the names that grants use. May be repeated.",
+)
+@click.option("--agent", required=True, help="The MCP client that its token was issued to.")
+@click.option(
+    "--mcp-scope",
+    "token_scope",
+    type=ScopeText(),
+    help="The scope of its token. Left out: none.",
+)
+@click.option(
+    "--hop",
+    "before",
+    multiple=True,
+    help="A client that exchanges it before, for a token for the next. May be repeated, in order.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people or for programs.",
+)
+@_of_files
+def ask_can_i(
+    *,
+    directory: Path,
+    issuer: str,
+    admin_audience: str | None,
+    output: str,
+    subject: tuple[str, str],
+    claims: Iterable[tuple[str, str]],
+    token_scope: Scope | None,
+    **asked: Any,
+) -> None:
+    """Say whether a client would be given a token, and what it would say; or why not.
+
+    It is the decision that the service would make, on an authenticated client and a new access
+    token of the subject. Nothing is recorded, signed or looked up: locks are not known.
+
+    Exit status: 0 for yes, 1 for no, 2 where there is no answer.
+    """
+    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
+    said = {name: frozenset(value for one, value in claims if one == name) for name, _ in claims}
+    alias, name = subject
+    question = Question(
+        alias=alias,
+        subject=name,
+        claims=said,
+        token_scope=token_scope or frozenset(),
+        **asked,
+    )
+    answer = _answered(lambda: can_i(question, files.load()))
+    show(output, decided(answer), lambda: decided_lines(answer))
+    sys.exit(0 if isinstance(answer, Yes) else 1)
+
+
+@click.command("who-can", short_help="Who can get at this API, for whom?")
+@click.argument("resource")
+@click.argument("scope", required=False)
+@_WAYS_OUTPUT
+@_of_files
+def ask_who_can(
+    *,
+    directory: Path,
+    issuer: str,
+    admin_audience: str | None,
+    output: str,
+    resource: str,
+    scope: str | None,
+    now: datetime,
+) -> None:
+    """List every way to RESOURCE, a URI or a name; with SCOPE, only what leads to that.
+
+    It lists what could be allowed for some token; what is not listed could not.
+    """
+    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
+    registry = files.load()
+    _show_ways(output, _answered(lambda: who_can(resource, scope, registry, now)), registry)
+
+
+@click.command("what-can", short_help="What can this client do, or be done for this subject?")
+@click.argument("name", metavar=f"CLIENT|ALIAS{SEPARATOR}SUB")
+@_WAYS_OUTPUT
+@_of_files
+def ask_what_can(
+    *,
+    directory: Path,
+    issuer: str,
+    admin_audience: str | None,
+    output: str,
+    name: str,
+    now: datetime,
+) -> None:
+    """List every way that CLIENT can go, or that the subject ALIAS|SUB can be taken.
+
+    It lists what could be allowed for some token; what is not listed could not.
+    """
+    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
+    registry = files.load()
+    _show_ways(output, _answered(lambda: what_can(name, registry, now)), registry)
+
+
+A = TypeVar("A")
+
+
+def _answered(ask: Callable[[], A]) -> A:
+    try:
+        return ask()
+    except Unaskable as error:
+        raise click.UsageError(printable(f"{error}.")) from None
+
+
+def _show_ways(output: str, ways: list[Way], registry: Registry) -> None:
+    if output == "mermaid":
+        say(drawn_lines(ways, registry))
+        return
+    show(output, listed(ways, registry), lambda: listed_lines(ways, registry))
