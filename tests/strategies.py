@@ -343,7 +343,9 @@ def lineages(draw: st.DrawFn, *, root: Identity = ALICE) -> list[Link]:
         shown = draw(st.none() | verified_actors())
         actors = [Identity(OUR_ISSUER, client) if shown is None else shown.identity, *actors]
         if shown is not None:
-            links.append(_actor_link(shown, id=f"shown-{hop}", issued_at=draw(_times())))
+            links.append(
+                _actor_link(shown, id=f"{root.subject}-shown-{hop}", issued_at=draw(_times()))
+            )
         targets = _of(root, agent, actors) | {
             Target.client(client),
             Target.resource(draw(st.sampled_from([CALENDAR_API, ROOMS_API]))),

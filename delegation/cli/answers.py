@@ -171,7 +171,7 @@ def listed_lines(ways: Sequence[Way], registry: Registry) -> Iterator[str]:
         yield "There is no way."
         return
     head = ("CLIENT", "AT", "GRANT", "FOR", "IF", "THROUGH", "AFTER", "MCP SCOPES > SCOPES")
-    rows = (
+    rows = [
         (
             way.client,
             way.resource,
@@ -183,7 +183,7 @@ def listed_lines(ways: Sequence[Way], registry: Registry) -> Iterator[str]:
             "; ".join(f"{name} > {format_scope(to)}" for name, to in way.scopes.items()),
         )
         for way in ways
-    )
+    ]
     yield from table(head, rows)
     yield ""
     yield "Each line is what some token could lead to; a real one may fall short of it:"
