@@ -182,7 +182,8 @@ def _stands(lock: Mapping[str, Any]) -> str:
 def _kept(durability: Mapping[str, Any]) -> str:
     unknown = "in the store's memory (not shown to be on its disk)"
     disk = "on the store's disk" if durability["on_disk"] else unknown
-    return f"{disk}, and by {durability['replicas']} replicas"
+    number = durability["replicas"]
+    return f"{disk}, and by {number} {'replica' if number == 1 else 'replicas'}"
 
 
 def _when(timestamp: str) -> str:

@@ -666,17 +666,20 @@ def test_a_name_that_nothing_has(console: Console) -> None:
     assert hint not in right
 
 
-def test_not_shown_to_be_on_the_disk() -> None:
+@pytest.mark.parametrize(
+    ("replicas", "many"), [(0, "0 replicas"), (1, "1 replica"), (2, "2 replicas")]
+)
+def test_not_shown_to_be_on_the_disk(replicas: int, many: str) -> None:
     """Who reads it knows what a crash would lose."""
     lock = _a_lock() | {"target": {"kind": "everything"}}
     answer = {
         "lock": lock,
-        "durability": {"on_disk": False, "replicas": 0},
+        "durability": {"on_disk": False, "replicas": replicas},
         "blast_radius": None,
         "fully_effective_at": "2026-01-01T00:00:00Z",
     }
 
-    kept = "in the store's memory (not shown to be on its disk), and by 0 replicas"
+    kept = f"in the store's memory (not shown to be on its disk), and by {many}"
     assert f"  kept             {kept}" in [*said.stopped_lines(answer)]
 
 

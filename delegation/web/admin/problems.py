@@ -154,10 +154,11 @@ def respond(
 
 def malformed(invalid: ValidationError, within: str) -> Asked:
     """What is wrong with a request, place by place, in the names of its schema alone."""
-    faults = [
-        Fault(where="/".join([within, *_place(error)]), what=_WHAT.get(error["type"], _OTHERWISE))
+    said = dict.fromkeys(
+        ("/".join([within, *_place(error)]), _WHAT.get(error["type"], _OTHERWISE))
         for error in invalid.errors(include_url=False, include_input=False, include_context=False)
-    ]
+    )
+    faults = [Fault(where=where, what=what) for where, what in said]
     return Asked(Kind.MALFORMED, faults=faults)
 
 
@@ -172,9 +173,9 @@ _OTHERWISE = "is not as the schema says"
 
 
 def _place(error: ErrorDetails) -> Iterable[str]:
-    """An unknown name is the sender's own: it is left out."""
+    """An unknown name is the sender's own: it is left out; so are the names of our alternatives."""
     place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
-    return map(str, place)
+    return (str(part) for part in place if isinstance(part, int) or part.isidentifier())
 
 
 _CONFLICTS = {"lock_lifted": Kind.LIFTED, "lock_id_taken": Kind.TAKEN}

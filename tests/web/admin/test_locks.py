@@ -315,6 +315,23 @@ def test_options(desk: Desk) -> None:
     assert (lock["parents"], lock["since_login"]) == (False, True)
 
 
+def test_faults_have_the_names_of_the_schema(desk: Desk) -> None:
+    """Each place once, whatever alternatives it has."""
+    answer = desk.lock(ALICES, cut_off="yesterday")
+
+    place = "body/cut_off"
+    assert answer.json["faults"] == [{"where": place, "what": "is not as the schema says"}]
+
+
+def test_a_fault_is_told_once(desk: Desk) -> None:
+    """An answer is not as long as the nonsense that is asked."""
+    nonsense = {f"canary{number}": number for number in range(1000)}
+
+    answer = desk.lock(ALICES, **nonsense)
+
+    assert [fault["where"] for fault in answer.json["faults"]] == ["body"]
+
+
 BODIES: dict[str, Any] = {
     "no object": [],
     "no target": {"reason": "x"},
