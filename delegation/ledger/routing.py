@@ -17,7 +17,6 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
-    SlotNotCoveredError,
 )
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import TimeoutError as LostReplyError
@@ -89,8 +88,8 @@ class Routing:
         """
         found: dict[int, tuple[Any, T]] = {}
         for _ in range(1 + _REDIRECTIONS):
-            by_primary, failures = self._by_primary(commands, without=found)
-            for client, numbers in by_primary.items():
+            failures: list[Exception] = []
+            for client, numbers in self._by_primary(commands, without=found).items():
                 try:
                     with self._watched(client):
                         answers, outcome = batch(client, [commands[one][1] for one in numbers])
@@ -121,18 +120,13 @@ class Routing:
 
     def _by_primary(
         self, commands: Sequence[tuple[str, Command]], *, without: Container[int]
-    ) -> tuple[Mapping[redis.Redis, list[int]], list[Exception]]:
-        """The numbers of the commands for each primary, and why some have none."""
+    ) -> Mapping[redis.Redis, list[int]]:
+        """The numbers of the commands that each primary is to be sent."""
         numbers: defaultdict[redis.Redis, list[int]] = defaultdict(list)
-        failures: list[Exception] = []
         for number, (key, _) in enumerate(commands):
-            if number in without:
-                continue
-            try:
+            if number not in without:
                 numbers[self._topology.primary(key)].append(number)
-            except SlotNotCoveredError as failure:
-                failures.append(failure)
-        return numbers, failures
+        return numbers
 
     @contextmanager
     def _watched(self, client: redis.Redis) -> Iterator[None]:

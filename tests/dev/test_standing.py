@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
+import httpx2
 import jwt
 import pytest
 
@@ -141,6 +142,21 @@ def test_what_is_left_of_a_beginning(start: Start, after: str, number: signal.Si
     assert (world.process.returncode, complaints) == (0, "")
     assert not world.env_file.exists()
     assert world.left() == []
+
+
+def test_a_token_for_the_admin_api(start: Start) -> None:
+    """It opens what stands beside the service."""
+    world = start()
+    settings = world.until_it_stands()
+    ran = run("dev", "--env-file", str(world.env_file), "token", "--admin", "--user", "carol")
+
+    answer = httpx2.get(
+        f"{settings['DELEGATION_ADMIN_API']}/admin/v1/exchanges",
+        headers={"Authorization": f"Bearer {ran.out.strip()}"},
+        trust_env=False,
+    )
+
+    assert answer.status_code == httpx2.codes.OK
 
 
 def test_told_before_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
