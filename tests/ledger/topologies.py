@@ -3,6 +3,7 @@
 All are processes of the packaged server, on loopback ports, with what they hold in a directory.
 """
 
+import secrets
 import shutil
 import signal
 import socket
@@ -278,6 +279,9 @@ def _processes() -> Iterator[Callable[..., Process]]:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """One that nobody listens on, below those that the system gives to whoever connects."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
