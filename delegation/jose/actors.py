@@ -4,43 +4,28 @@ What a client signs of itself is a `ClientAssertion`, as when it authenticates.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from delegation.domain.errors import Cause
 from delegation.domain.parties import Identity
 from delegation.domain.tokens import VerifiedActor
-from delegation.domain.trust import LONGEST_LIFE, SKEW, ActorIssuer
+from delegation.domain.trust import ActorIssuer
 from delegation.jose import claims as read
-from delegation.jose.jwks import ForeignKeys
-from delegation.jose.keys import VerificationKey
 from delegation.jose.parser import TokenFault, UnverifiedToken
-from delegation.jose.profiles import media_type, must_be_access_token, must_speak_of_another
+from delegation.jose.profiles import (
+    OfForeignIssuer,
+    media_type,
+    must_be_access_token,
+    must_speak_of_another,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OfAnActorIssuer:
+class _OfAnActorIssuer(OfForeignIssuer):
     """What both kinds have in common. Each refuses the other by its audience."""
 
     trusted: ActorIssuer
     our_issuer: str
     admin_audience: str
-    keys: ForeignKeys
-    longest_life: timedelta = LONGEST_LIFE
-    skew: timedelta = SKEW
-
-    @property
-    def issuer(self) -> str:
-        """As the registry has it."""
-        return self.trusted.issuer
-
-    @property
-    def algorithms(self) -> frozenset[str]:
-        """As the registry has them."""
-        return self.trusted.algorithms
-
-    def key(self, token: UnverifiedToken) -> VerificationKey:
-        """Among the keys that this issuer publishes."""
-        return self.keys.find(self.trusted.keys, token.kid)
 
     def _actor(self, token: UnverifiedToken, *, issued_to: str | None = None) -> VerifiedActor:
         trusted, claims = self.trusted, token.claims

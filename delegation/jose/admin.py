@@ -1,38 +1,22 @@
 """What an administrator's token has to be: an access token of an admin issuer, for us alone."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from delegation.domain.administration import Administrator
 from delegation.domain.errors import Cause
 from delegation.domain.parties import Identity
-from delegation.domain.trust import LONGEST_LIFE, SKEW, AdminIssuer
+from delegation.domain.trust import AdminIssuer
 from delegation.jose import claims as read
-from delegation.jose.jwks import ForeignKeys
-from delegation.jose.keys import VerificationKey
 from delegation.jose.parser import TokenFault, UnverifiedToken
-from delegation.jose.profiles import must_be_access_token
+from delegation.jose.profiles import OfForeignIssuer, must_be_access_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdminAccessToken:
+class AdminAccessToken(OfForeignIssuer):
     """An access token (RFC 9068) that an admin issuer made for the admin API, and nothing else."""
 
     trusted: AdminIssuer
     audience: str
-    keys: ForeignKeys
-    longest_life: timedelta = LONGEST_LIFE
-    skew: timedelta = SKEW
-
-    @property
-    def issuer(self) -> str:
-        """As the registry has it."""
-        return self.trusted.issuer
-
-    @property
-    def algorithms(self) -> frozenset[str]:
-        """As the registry has them."""
-        return self.trusted.algorithms
 
     def check_type(self, token: UnverifiedToken) -> None:
         """Nobody administers for somebody else, or by a token that is bound to a key.
@@ -45,10 +29,6 @@ class AdminAccessToken:
             raise TokenFault(Cause.ACTOR_IS_DELEGATED)
         if "cnf" in token.claims:
             raise TokenFault(Cause.TOKEN_TYPE, problem="cnf")
-
-    def key(self, token: UnverifiedToken) -> VerificationKey:
-        """Among the keys that this issuer publishes."""
-        return self.keys.find(self.trusted.keys, token.kid)
 
     def read(self, token: UnverifiedToken) -> Administrator:
         """We are its sole audience: who else is one could use it here."""

@@ -85,11 +85,10 @@ class Profile(Protocol[Meaning_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignAccessToken:
-    """An access token of a trusted issuer, as its entry in the registry describes it."""
+class OfForeignIssuer:
+    """What the profiles of all foreign issuers have in common: who signs, and with which keys."""
 
-    trusted: TrustedIssuer
-    our_issuer: str
+    trusted: ForeignIssuer
     keys: ForeignKeys
     longest_life: timedelta = LONGEST_LIFE
     skew: timedelta = SKEW
@@ -104,16 +103,24 @@ class ForeignAccessToken:
         """As the registry has them."""
         return self.trusted.algorithms
 
+    def key(self, token: UnverifiedToken) -> VerificationKey:
+        """Among the keys that this issuer publishes."""
+        return self.keys.find(self.trusted.keys, token.kid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignAccessToken(OfForeignIssuer):
+    """An access token of a trusted issuer, as its entry in the registry describes it."""
+
+    trusted: TrustedIssuer
+    our_issuer: str
+
     def check_type(self, token: UnverifiedToken) -> None:
         """RFC 8725 §3.11: a type of the entry; none or `JWT` only where claims make up for it."""
         must_be_access_token(token, self.trusted)
         telling = {self.trusted.scope_claim, self.trusted.client_claim}
         if media_type(token.type) not in self.trusted.types and not telling & token.claims.keys():
             raise TokenFault(Cause.TOKEN_TYPE, problem="neither scope nor client")
-
-    def key(self, token: UnverifiedToken) -> VerificationKey:
-        """Among the keys that this issuer publishes."""
-        return self.keys.find(self.trusted.keys, token.kid)
 
     def read(self, token: UnverifiedToken) -> VerifiedToken:
         """In the vocabulary of the issuer."""
