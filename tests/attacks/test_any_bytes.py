@@ -89,8 +89,8 @@ values = st.recursive(
 )
 claims = st.dictionaries(st.sampled_from(CLAIMS) | names, values, min_size=1, max_size=3)
 
-often = settings(max_examples=1000)
-"""In every run: each property a thousand times."""
+often = settings(max_examples=300)
+"""In every run: each property so many times, and a hundred thousand times in the slow suite."""
 
 
 def _companions(service: Service, name: str) -> Fields:

@@ -105,9 +105,20 @@ def _claims(world: Standing) -> dict[str, object]:
     return claims
 
 
-@pytest.mark.parametrize("everyone", [False, True], ids=["to it", "to its whole group"])
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
+    ("number", "everyone"),
+    [
+        pytest.param(number, everyone, marks=marks)
+        for number, everyone, marks in (
+            (signal.SIGINT, True, ()),  # Ctrl-C, and
+            (signal.SIGTERM, False, ()),  # a supervisor
+            (signal.SIGINT, False, pytest.mark.slow),
+            (signal.SIGTERM, True, pytest.mark.slow),
+            (signal.SIGHUP, False, pytest.mark.slow),
+            (signal.SIGHUP, True, pytest.mark.slow),
+        )
+    ],
+    ids=lambda value: value.name if isinstance(value, signal.Signals) else ["one", "all"][value],
 )
 def test_what_is_left(start: Start, number: signal.Signals, *, everyone: bool) -> None:
     """No process, no env file, however it is told to stop."""

@@ -66,6 +66,7 @@ def table(name: str, *head: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in row] for row in found]
 
 
+@pytest.mark.xdist_group("conformance")  # one of them collects the marks of all tests
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
 def test_the_generated_parts_are_as_the_code_has_them(path: Path) -> None:
     """No page tells yesterday's settings or keys: `python -m tests.docs.generate` writes them."""

@@ -118,7 +118,7 @@ FIXTURES = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 @pytest.mark.standard("7009-4")
 @given(world=worlds())
-@settings(max_examples=500, suppress_health_check=FIXTURES)
+@settings(max_examples=200, suppress_health_check=FIXTURES)
 def test_the_script_means_what_the_domain_means(ask, world):
     """Dead or alive, and whether by a standing lock, at any time."""
     agrees(ask, world)

@@ -30,7 +30,7 @@ def _events(world: TestWorld) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     "changes",
     [
-        10,
+        5,
         pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(400)]),
     ],
 )
