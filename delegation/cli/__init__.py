@@ -8,10 +8,11 @@ try:
     from delegation.cli.administration import kill_switch, lock, revoke, unlock
     from delegation.cli.evidence import audit
     from delegation.cli.exchange import exchange
+    from delegation.cli.keys import keys
     from delegation.cli.overview import alarms, exchanges, locks, tree
     from delegation.cli.registry import registry
     from delegation.cli.running import admin, check, demo, dev, serve
-    from delegation.cli.setup import clients, init, keys, ledger
+    from delegation.cli.setup import clients, init, ledger
 except ModuleNotFoundError as missing:
     # The light half, which a client installs, brings the command but not what it stands on.
     sys.exit(f"{missing.name} is not installed: pip install 'mcp-delegation[server]'.")

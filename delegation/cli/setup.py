@@ -1,6 +1,5 @@
-"""Setting it up: a first registry, keys, secrets, and the layout of the store."""
+"""Setting it up: a first registry, secrets, and the layout of the store."""
 
-import json
 import shlex
 from pathlib import Path
 
@@ -8,9 +7,7 @@ import click
 
 from delegation.cli.common import because, connected, give_up
 from delegation.cli.terminal import printable
-from delegation.jose.keyring import SUPPORTED, Status, new_key, write_keys
 from delegation.ledger.layout import LayoutDiffers, initialize
-from delegation.preflight import KeysUnusable, keyring
 from delegation.registry.secrets import digest, new_secret
 from delegation.registry.skeleton import AlreadyThere, write_skeleton
 
@@ -41,52 +38,6 @@ Next:
   delegation keys new keys.json
   delegation ledger init
   delegation check""")
-
-
-@click.group()
-def keys() -> None:
-    """The keys that tokens are signed with."""
-
-
-@keys.command("new")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--algorithm",
-    type=click.Choice(sorted(SUPPORTED)),
-    default="ES256",
-    show_default=True,
-    help="What the keys sign with.",
-)
-def new_keys(file: Path, algorithm: str) -> None:
-    """Write two new keys to FILE: the one that signs, and the one that will."""
-    if file.exists():
-        give_up(f"{file} is there already, and is left as it is: choose another name.")
-    pair = [new_key(algorithm, Status.ACTIVE), new_key(algorithm)]
-    try:
-        write_keys(file, pair)
-    except OSError as error:
-        give_up(
-            f"{file} cannot be written ({error.strerror}): "
-            "choose a directory that is there and can be written to."
-        )
-    shown = printable(str(file))
-    click.echo(f"Wrote {shown}, which only its owner can read. Set DELEGATION_SIGNING_KEYS to it.")
-
-
-@keys.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--jwks", is_flag=True, help="As the JWK Set that is published.")
-def show(file: Path, *, jwks: bool) -> None:
-    """Show the keys in FILE: names and status, nothing private."""
-    try:
-        found = keyring(file)
-    except KeysUnusable as error:
-        give_up(f"{error}.")
-    if jwks:
-        click.echo(json.dumps(found.public_keys(), indent=2))
-        return
-    for key in found.keys:
-        click.echo(f"{key.kid}  {key.algorithm}  {key.status}")
 
 
 @click.group()

@@ -27,6 +27,9 @@ DEFAULT_ALGORITHM = "ES256"
 
 _RSA_BITS = 2048
 
+_LATEST = 1 << 33
+"""Seconds: what is later is no moment (it would be in the year 2242)."""
+
 
 class Status(StrEnum):
     """Where a key is in its life. All are published; one signs."""
@@ -53,20 +56,38 @@ SUPPORTED = frozenset(_MAKERS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    """One key pair of ours. *kid* is its RFC 7638 thumbprint."""
+    """One key pair of ours. *kid* is its RFC 7638 thumbprint.
+
+    *since* is when it came to its status, in seconds; `None` where nobody wrote it down.
+    """
 
     kid: str
     algorithm: str
     status: Status
+    since: int | None = None
     private: AllowedPrivateKeys = field(repr=False)
     public: VerificationKey
 
     @classmethod
-    def of(cls, private: AllowedPrivateKeys, algorithm: str, *, status: Status) -> Self:
+    def of(
+        cls,
+        private: AllowedPrivateKeys,
+        algorithm: str,
+        *,
+        status: Status,
+        since: int | None = None,
+    ) -> Self:
         """The pair that belongs to *private*."""
         kid = thumbprint(public_members(private, algorithm))
         public = VerificationKey(kid=kid, algorithm=algorithm, key=private.public_key())
-        return cls(kid=kid, algorithm=algorithm, status=status, private=private, public=public)
+        return cls(
+            kid=kid,
+            algorithm=algorithm,
+            status=status,
+            since=since,
+            private=private,
+            public=public,
+        )
 
     def sign(self, message: bytes) -> bytes:
         """The signature over *message*, as JWS writes it."""
@@ -77,11 +98,12 @@ class SigningKey:
         members = public_members(self.private, self.algorithm)
         return members | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
-    def kept(self) -> dict[str, str]:
+    def kept(self) -> dict[str, str | int]:
         """The key as it stands in its file, private members and status included."""
         jwk = ALGORITHMS[self.algorithm].to_jwk(self.private, as_dict=True)
         private = {member: jwk[member] for member in PRIVATE_MEMBERS & jwk.keys()}
-        return self.published() | {"status": self.status.value} | private
+        since = {} if self.since is None else {"since": self.since}
+        return self.published() | {"status": self.status.value} | since | private
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +151,30 @@ class Keyring:
         return self._published.get(kid)
 
 
-def new_key(algorithm: str = DEFAULT_ALGORITHM, status: Status = Status.NEXT) -> SigningKey:
+def new_key(
+    algorithm: str = DEFAULT_ALGORITHM, status: Status = Status.NEXT, *, since: int | None = None
+) -> SigningKey:
     """Make a key. Raises `ValueError` where we do not sign with *algorithm*."""
     if algorithm not in SUPPORTED:
         raise ValueError(f"choose one of {', '.join(sorted(SUPPORTED))} as the algorithm")
-    return SigningKey.of(_MAKERS[algorithm](), algorithm, status=status)
+    return SigningKey.of(_MAKERS[algorithm](), algorithm, status=status, since=since)
 
 
 def write_keys(path: Path, keys: Iterable[SigningKey]) -> None:
-    """Put *keys* at *path* in one step, readable for the owner only: wholly there, or not at all.
+    """Put *keys* at *path* in one step: wholly there, or not at all.
 
-    Raises `ValueError` where they would not load again.
+    They are for who could read what was there, or else for the owner alone. Raises `ValueError`
+    where they would not load again, `OSError` where they cannot be written like that.
     """
     document = {"keys": [key.kept() for key in Keyring(tuple(keys)).keys]}
+    before = path.stat() if path.exists() else None
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its mode is 0600
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
+            if before is not None:
+                # Before there is anything to read: the service need not run as who rotates.
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             json.dump(document, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
@@ -181,11 +211,14 @@ def _read(jwk: Mapping[str, Any]) -> SigningKey:
         raise ValueError('set use of every key to "sig"')
     if status not in tuple(Status):
         raise ValueError(f"set status of every key to one of {', '.join(Status)}")
+    since = jwk.get("since")
+    if since is not None and not (type(since) is int and 0 <= since < _LATEST):
+        raise ValueError("set since of every key to the seconds of a moment, or leave it out")
     if "d" not in jwk:
         raise ValueError("use private keys: one has no member d")
     # With `d` present this is a private key, or `read_key` raises.
     private: Any = read_key(jwk, algorithm)
-    key = SigningKey.of(private, algorithm, status=Status(status))
+    key = SigningKey.of(private, algorithm, status=Status(status), since=since)
     if jwk.get("kid") != key.kid:
         raise ValueError(f"set kid to the key's RFC 7638 thumbprint, {key.kid}")
     return key

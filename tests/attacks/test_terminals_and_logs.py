@@ -258,8 +258,8 @@ def test_a_command_says_what_was_typed(tmp_path: Path, hostile: str) -> None:
     for ran in (
         run("keys", "new", str(directory / "keys.json")),
         run("init", str(directory / "registry")),
-        run("keys", "show", str(directory / "none.json")),
-        run("keys", "show", str(directory)),
+        run("keys", "list", str(directory / "none.json")),
+        run("keys", "list", str(directory)),
         run("init", str(directory)),
         run("dev", "token", "--user", "alice", "--env-file", str(directory / "dev.env")),
     ):

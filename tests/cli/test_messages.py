@@ -154,32 +154,32 @@ DELEGATION_SIGNING_KEYS: is not set: the file with our private JWK Set
     Situation(
         "keys that others can read",
         _write("keys.json", "{}", 0o644),
-        "keys show PATH/keys.json",
+        "keys list PATH/keys.json",
         "PATH/keys.json: others than its owner have access: chmod 600 PATH/keys.json.\n",
     ),
     Situation(
         "keys that are no JSON",
         _write("keys.json", "-----BEGIN EC PRIVATE KEY-----"),
-        "keys show PATH/keys.json",
+        "keys list PATH/keys.json",
         "PATH/keys.json: this is no JSON: make another file with "
         "`delegation keys new PATH/keys.json`.\n",
     ),
     Situation(
         "keys that are no key set",
         _write("keys.json", '{"keys": {}}'),
-        "keys show PATH/keys.json",
+        "keys list PATH/keys.json",
         'PATH/keys.json: write it as a JWK Set: an object with an array of objects in "keys".\n',
     ),
     Situation(
         "no active key",
         _write("keys.json", '{"keys": []}'),
-        "keys show PATH/keys.json",
+        "keys list PATH/keys.json",
         "PATH/keys.json: 0 keys are active: set the status of exactly one so.\n",
     ),
     Situation(
         "keys that are not there",
         _nothing,
-        "keys show PATH/none.json",
+        "keys list PATH/none.json",
         "PATH/none.json is not there: make it with `delegation keys new PATH/none.json`.\n",
     ),
     Situation(
@@ -237,7 +237,7 @@ DELEGATION_SIGNING_KEYS: is not set: the file with our private JWK Set
     Situation(
         "a name that would act on the terminal",
         _nothing,
-        "keys show PATH/\x1b[31mkeys\x9b\u202e.json",
+        "keys list PATH/\x1b[31mkeys\x9b\u202e.json",
         "PATH/\\x1b[31mkeys\\x9b\\u202e.json is not there: make it with "
         "`delegation keys new PATH/\\x1b[31mkeys\\x9b\\u202e.json`.\n",
     ),
@@ -332,7 +332,7 @@ def test_no_permission(unlaid: Environment, tmp_path: Path) -> None:
     """What may not be read is named, with what to do."""
     (tmp_path / "keys.json").chmod(0o000)
 
-    ran = run("keys", "show", str(tmp_path / "keys.json"), environment=unlaid)
+    ran = run("keys", "list", str(tmp_path / "keys.json"), environment=unlaid)
 
     assert ran.err.replace(str(tmp_path), "PATH") == (
         "PATH/keys.json cannot be read (Permission denied): name a file that this user may read.\n"

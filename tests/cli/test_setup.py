@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -144,8 +145,8 @@ def test_new_keys(algorithm: str, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
 
     made = run("keys", "new", str(file), "--algorithm", algorithm)
-    listed = run("keys", "show", str(file))
-    published = run("keys", "show", str(file), "--jwks")
+    listed = run("keys", "list", str(file))
+    published = run("keys", "list", str(file), "--jwks")
 
     assert made.out == (
         f"Wrote {file}, which only its owner can read. Set DELEGATION_SIGNING_KEYS to it.\n"
@@ -153,7 +154,10 @@ def test_new_keys(algorithm: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     keyring = Keyring.load(file)
     first, second = keyring.keys
-    assert listed.out == (f"{first.kid}  {algorithm}  active\n{second.kid}  {algorithm}  next\n")
+    since = f" since {datetime.fromtimestamp(first.since or 0, UTC):%Y-%m-%dT%H:%M:%SZ}\n"
+    assert listed.out == (
+        f"{first.kid}  {algorithm}  active{since}{second.kid}  {algorithm}  next{since}"
+    )
     assert json.loads(published.out) == keyring.public_keys()
     assert '"d"' not in published.out
 

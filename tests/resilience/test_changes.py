@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import pytest
+from jwt import PyJWKSet
 
 from delegation.jose.keyring import Keyring, Status, new_key, write_keys
+from delegation.jose.rotation import rotate
 from tests.attacks.endpoint import Answer, Endpoint
 from tests.integration.conftest import endpoint_of
 from tests.resilience.load import load, revisions, wait_until
@@ -91,6 +94,31 @@ def test_the_signing_key_changes(world: TestWorld) -> None:
     assert _onward(world, earlier).exchange().status == 200
     assert [key["kid"] for key in published] == [key.kid for key in _ordered(path)]
     assert published[0]["kid"] == following.kid
+
+
+@pytest.mark.standard("JWKS-1")
+def test_keys_rotate_under_load(world: TestWorld) -> None:
+    """Who fetched the keys before a rotation can verify all that is signed until the next."""
+    path = world.world.settings.signing_keys
+    endpoint = endpoint_of(world)
+    for _ in range(3):
+        fetched = PyJWKSet.from_dict(endpoint.send(b"", path="/jwks", method="GET").json)
+        with load(endpoint.exchange) as found:
+            found.go_on()
+            # As if ten minutes had passed since the last rotation: everybody has fetched.
+            rotated = rotate(Keyring.load(path), datetime.now(UTC), at_once=True)
+            write_keys(path, rotated.keys)
+            wait_until(lambda kid=rotated.active.kid: revisions(world, "signing_keys") == {kid})
+            found.go_on()
+        tokens = [answer.json["access_token"] for answer in found.answers(200)]
+        signed_by = {jwt.get_unverified_header(token)["kid"] for token in tokens}
+
+        assert {one.status for one in found.outcomes} == {200}
+        assert rotated.active.kid in signed_by
+        assert len(signed_by) == 2
+        for token in tokens:
+            key = fetched[jwt.get_unverified_header(token)["kid"]]
+            jwt.decode(token, key, audience=endpoint.resource)
 
 
 def _ordered(path: Any) -> list[Any]:
