@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check lint types imports fmt bench lock schema clean
+.PHONY: help install demo demo-mcp test test-slow check lint types imports fmt bench lock schema clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -23,6 +23,9 @@ $(READY): pyproject.toml requirements/dev.txt
 
 demo: $(READY)  ## Play the whole story on real parts: exchange, refusals, second hop, lock
 	@$(BIN)/delegation demo
+
+demo-mcp: $(READY)  ## Play the story of MCP servers: an agent, both frameworks, a step-up, a lock
+	@$(BIN)/python docs/examples/run.py
 
 test: $(READY)  ## All tests but the slow ones (T=path for some of them)
 	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadgroup $(if $(filter-out tests,$(T)),,--cov=delegation) $(T)

@@ -18,15 +18,13 @@ from click.core import ParameterSource
 from delegation.cli.common import give_up
 from delegation.cli.terminal import printable, printable_lines
 from delegation.client import discovery
+from delegation.client.credentials import Secret
 from delegation.client.discovery import DiscoveryFailed
-from delegation.client.exchange import ACCESS_TOKEN, ExchangeRefused, NoAnswer, Request
-from delegation.client.exchange import exchange as trade
-from delegation.client.wire import LOOPBACK, Unusable, must_be_safe, read_object
+from delegation.client.errors import Refused, Unavailable
+from delegation.client.rfc8693 import ACCESS_TOKEN, Request, trade
+from delegation.client.wire import Unusable, a_client, must_be_safe, read_object
 
 _SECRET = "DELEGATION_CLIENT_SECRET"
-
-_TIMEOUT = 10
-"""Seconds for each step: connecting, sending, waiting."""
 
 _SHOWN = 500
 """Characters of each member of a refusal: whoever refuses must not fill the screen, too."""
@@ -126,7 +124,7 @@ def exchange(  # noqa: PLR0917, the options of a command
     request = Request(subject_token=subject_token, **wanted)
     if bool(request.actor_token) != bool(request.actor_token_type):
         raise click.UsageError("Give --actor-token and --actor-token-type together.")
-    with _http() as http:
+    with a_client() as http:
         endpoint = _endpoint(issuer, token_endpoint, http)
         if curl:
             click.echo(_as_curl(endpoint, client_id, request.parameters()))
@@ -134,21 +132,17 @@ def exchange(  # noqa: PLR0917, the options of a command
         request = _completed(request)
         secret = _secret(client_secret_file)
         try:
-            answer = trade(endpoint, request, client_id=client_id, client_secret=secret, http=http)
-        except NoAnswer as error:
-            give_up(f"{error}.")
-        except ExchangeRefused as refused:
-            give_up(*_refusal(refused))
+            answer = trade(endpoint, request, proof=Secret(secret).prove(client_id), http=http)
+        except Refused as refused:
+            give_up(*_refusal(refused.status, refused.body, refused.decision))
+        except Unavailable as error:
+            if error.body is None:
+                give_up(f"{error}.")
+            give_up(*_refusal(error.status, error.body, None))
     if raw:
-        click.echo(printable(answer["access_token"]))
+        click.echo(printable(answer.body["access_token"]))
         return
-    click.echo("\n".join(_shown(answer)))
-
-
-def _http() -> httpx2.Client:
-    """A client that asks this machine without a proxy: to that, the secret would go in clear."""
-    hosts = (f"[{host}]" if ":" in host else host for host in LOOPBACK)
-    return httpx2.Client(timeout=_TIMEOUT, mounts={f"all://{host}": None for host in hosts})
+    click.echo("\n".join(_shown(answer.body)))
 
 
 def _endpoint(issuer: str | None, token_endpoint: str | None, http: httpx2.Client) -> str:
@@ -206,13 +200,13 @@ def _as_curl(endpoint: str, client_id: str, parameters: Iterable[tuple[str, str]
     return " \\\n  ".join(map(printable, lines))
 
 
-def _refusal(refused: ExchangeRefused) -> Iterator[str]:
+def _refusal(status: int | None, body: Mapping[str, Any], decision: str | None) -> Iterator[str]:
     """All that the server said, and where to ask why."""
-    yield f"Refused, with status {refused.status}:"
-    for name, value in refused.body.items():
+    yield f"Refused, with status {status}:"
+    for name, value in body.items():
         yield f"  {_text(name)}: {_text(value)}"
-    if refused.decision is not None:
-        yield f"  decision: {_text(refused.decision)}"
+    if decision is not None:
+        yield f"  decision: {_text(decision)}"
 
 
 def _text(value: object) -> str:

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
+from delegation.client.errors import Unavailable
 from delegation.client.wire import Unusable, ask, must_be_safe
 
 
-class DiscoveryFailed(Exception):
+class DiscoveryFailed(Unavailable):
     """The metadata cannot be had, or is not the issuer's own; the message says what to look at."""
 
 

@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
 from typing import Any
 
 import httpx2
@@ -16,6 +18,9 @@ SIZE_LIMIT = 256 * 1024
 
 DEADLINE = 20.0
 """Seconds for the body of an answer. Until it begins, the client's own timeouts count."""
+
+TIMEOUT = 10.0
+"""Seconds for each step of a request: connecting, sending, waiting."""
 
 MAX_DEPTH = 32
 """Levels of nesting in an answer, or in a token."""
@@ -37,6 +42,19 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
+
+
+def a_client(*, timeout: float = TIMEOUT, verify: SSLContext | bool = True) -> httpx2.Client:
+    """A client that keeps no cookies, and asks this machine without a proxy: to that, secrets
+    would go in clear.
+    """
+    hosts = (f"[{host}]" if ":" in host else host for host in LOOPBACK)
+    return httpx2.Client(
+        timeout=timeout,
+        verify=verify,
+        mounts={f"all://{host}": None for host in hosts},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    )
 
 
 def ask(http: httpx2.Client, method: str, url: str, **request: Any) -> Answer:

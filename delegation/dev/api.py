@@ -1,10 +1,10 @@
 """A sample API: it takes tokens that are for itself, from the service alone, and nothing else."""
 
-from typing import Any
-
-import jwt
-from flask import Flask, jsonify, request
+from flask import Flask, g, jsonify
 from flask.typing import ResponseReturnValue
+
+from delegation.client.flask import needs, protect
+from delegation.client.resource_server import ResourceServer
 
 
 def sample_api(*, issuer: str, jwks_uri: str, audience: str, scope: str) -> Flask:
@@ -13,39 +13,11 @@ def sample_api(*, issuer: str, jwks_uri: str, audience: str, scope: str) -> Flas
     Anything else gets 401 or 403 as RFC 6750 §3.1 says.
     """
     app = Flask("sample_api", static_folder=None)
-    keys = jwt.PyJWKClient(jwks_uri)
+    protect(app, ResourceServer(issuer=issuer, resource=audience, jwks_uri=jwks_uri))
 
-    def verify(token: str) -> dict[str, Any]:
-        if jwt.get_unverified_header(token).get("typ") != "at+jwt":
-            raise jwt.InvalidTokenError("not an access token")
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            keys.get_signing_key_from_jwt(token).key,
-            algorithms=["ES256"],
-            issuer=issuer,
-            audience=audience,
-            options={"require": ["exp", "iat", "sub", "act", "scope"], "strict_aud": True},
-        )
-        if "cnf" in claims:
-            # RFC 9449 §7.2: it is bound to a key, and we ask nobody to show one.
-            raise jwt.InvalidTokenError("not a bearer token")
-        return claims
-
+    @app.get("/")
+    @needs(scope)
     def answer() -> ResponseReturnValue:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return {}, 401, {"WWW-Authenticate": "Bearer"}
-        try:
-            claims = verify(token)
-        except jwt.PyJWTError:
-            return _challenge(401, "invalid_token")
-        if scope not in claims["scope"].split(" "):
-            return _challenge(403, "insufficient_scope")
-        return jsonify(subject=claims["sub"], actor=claims["act"]["sub"])
+        return jsonify(subject=g.token.claims["sub"], actor=g.token.current_actor.subject)
 
-    app.add_url_rule("/", view_func=answer)
     return app
-
-
-def _challenge(status: int, error: str) -> ResponseReturnValue:
-    return {"error": error}, status, {"WWW-Authenticate": f'Bearer error="{error}"'}

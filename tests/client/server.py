@@ -17,11 +17,13 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "_Listener"
+    asked: "Asked"
 
     def do_GET(self) -> None:
         """Answer, and take note of what was asked."""
         content = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        self.server.asked.append(Asked(self.path, dict(self.headers), content))
+        self.asked = Asked(self.path, dict(self.headers), content)
+        self.server.asked.append(self.asked)
         self.server.answers[self.path](self)
         self.close_connection = True
 
@@ -54,6 +56,7 @@ class Asked:
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 256
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -45,7 +45,8 @@ def ask(api: FlaskClient, scheme: str = "Bearer", **claims: Any) -> tuple[int, s
     return answer.status_code, answer.headers.get("WWW-Authenticate")
 
 
-INVALID = (401, 'Bearer error="invalid_token"')
+WHERE = 'resource_metadata="https://calendar.example.com/.well-known/oauth-protected-resource/api"'
+INVALID = (401, f'Bearer error="invalid_token", {WHERE}')
 
 
 def test_what_it_takes(api: FlaskClient) -> None:
@@ -67,7 +68,7 @@ def test_a_token_that_is_bound_to_a_key_is_no_bearer_token(api: FlaskClient, cnf
 @pytest.mark.standard("9449-5")
 def test_a_proof_is_not_asked_for(api: FlaskClient) -> None:
     """Another scheme than the one that it knows is no credential."""
-    assert ask(api, "DPoP", cnf={"jkt": "x"}) == (401, "Bearer")
+    assert ask(api, "DPoP", cnf={"jkt": "x"}) == (401, f"Bearer {WHERE}")
 
 
 @pytest.mark.standard("9700-2.3")
@@ -80,7 +81,6 @@ def test_a_proof_is_not_asked_for(api: FlaskClient) -> None:
         {"aud": ABSENT},
         {"iss": "https://login.example.com"},
         {"act": ABSENT},
-        {"scope": ABSENT},
         {"exp": 1},
     ],
     ids=repr,
@@ -88,3 +88,10 @@ def test_a_proof_is_not_asked_for(api: FlaskClient) -> None:
 def test_what_is_not_for_it(api: FlaskClient, claims: dict[str, Any]) -> None:
     """Another API's token, another issuer's, one in which nobody acts, one that is over."""
     assert ask(api, **claims) == INVALID
+
+
+def test_a_token_that_allows_nothing(api: FlaskClient) -> None:
+    """No scope is not all scopes."""
+    expected = f'Bearer error="insufficient_scope", scope="events.read", {WHERE}'
+
+    assert ask(api, scope=ABSENT) == ask(api, scope="events.write") == (403, expected)
