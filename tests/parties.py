@@ -10,7 +10,7 @@ from typing import Any
 
 from delegation.domain.case import Case, ExchangeRequest, Origin
 from delegation.domain.delegations import Delegation
-from delegation.domain.grants import Agents, Grant, Subjects
+from delegation.domain.grants import Agents, Deny, Grant, Subjects
 from delegation.domain.parties import Actor, ActorChain, Client, Identity
 from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
@@ -113,6 +113,21 @@ def a_grant(**changes: Any) -> Grant:
                 "calendar:read": frozenset({"events.read"}),
                 "calendar:write": frozenset({"events.write"}),
             },
+        ),
+        **changes,
+    )
+
+
+def a_deny(**changes: Any) -> Deny:
+    """*calendar-mcp* may not write at the calendar API, for anyone, through anything."""
+    return replace(
+        Deny(
+            id="no-writing",
+            client=CALENDAR_MCP,
+            resource=CALENDAR_API,
+            subjects=(Subjects(issuer=LOGIN, everyone=True),),
+            agents=Agents(any=True),
+            scopes=frozenset({"events.write"}),
         ),
         **changes,
     )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from delegation.domain.delegations import Delegation
-from delegation.domain.grants import MAX_LIFETIME, Agents, Grant, Subjects
+from delegation.domain.grants import MAX_LIFETIME, Agents, Deny, Grant, Mode, Subjects
 from delegation.domain.locks import EVERYTHING, Link, Lock, Target, milliseconds
 from delegation.domain.parties import CHAIN_HARD_CAP, Actor, ActorChain, Client, Identity
 from delegation.domain.policy import delegate
@@ -240,6 +240,31 @@ def grants(draw: st.DrawFn, *, id: str = "grant-1", now: datetime = NOW) -> Gran
 
 
 @st.composite
+def denies(draw: st.DrawFn, *, id: str = "deny-1", now: datetime = NOW) -> Deny:  # noqa: A002
+    """Denies of which some speak of what `verified_tokens` draws, and some of nobody."""
+    everyone = Subjects(issuer=LOGIN, everyone=True)
+    return Deny(
+        id=id,
+        client=CALENDAR_MCP,
+        resource=draw(mostly(st.just(CALENDAR_API), st.just(ROOMS_API))),
+        subjects=(draw(st.just(everyone) | SUBJECTS), *draw(st.lists(SUBJECTS, max_size=1))),
+        agents=draw(AGENTS),
+        scopes=draw(st.none() | subsets(API_SCOPES, min_size=1)),
+        expires_at=draw(mostly(st.none(), SPANS.map(lambda span: now + timedelta(seconds=span)))),
+    )
+
+
+@st.composite
+def shadows(draw: st.DrawFn, *, now: datetime = NOW) -> tuple[Grant | Deny, ...]:
+    """Up to two grants in shadow, of either effect."""
+    found: list[Grant | Deny] = []
+    for number in range(draw(st.integers(0, 2))):
+        one = draw(grants(id=f"shadow-{number}", now=now) | denies(id=f"shadow-{number}", now=now))
+        found.append(replace(one, mode=Mode.SHADOW))
+    return tuple(found)
+
+
+@st.composite
 def resources(draw: st.DrawFn) -> tuple[Resource, ...]:
     """The calendar and the rooms, each with a catalogue, each admitting some clients."""
     every = frozenset(API_SCOPES)
@@ -270,10 +295,14 @@ class World:
     targets: Targets
     scope: Scope | None
     now: datetime
+    denies: tuple[Deny, ...] = ()
+    shadows: tuple[Grant | Deny, ...] = ()
 
     def registry(self) -> Registry:
         """The registry of this world."""
-        return a_registry(resources=self.resources, grants=self.grants)
+        return a_registry(
+            resources=self.resources, grants=[*self.grants, *self.denies, *self.shadows]
+        )
 
     def but(self, **changes: Any) -> "World":
         """The same world with some parts replaced."""
@@ -295,9 +324,9 @@ class World:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Requests of *calendar-mcp* in worlds where they often succeed."""
+    """Requests of *calendar-mcp* in worlds where they often succeed; some is denied in some."""
     now = draw(moments())
-    count = draw(st.integers(1, 2))
+    count, denying = draw(st.integers(1, 2)), draw(st.sampled_from([0, 0, 1, 2]))
     return World(
         subject=draw(verified_tokens(now=now)),
         actor=draw(st.none() | verified_actors(now=now)),
@@ -311,6 +340,8 @@ def worlds(draw: st.DrawFn) -> World:
         targets=draw(TARGETS),
         scope=draw(st.none() | SCOPES),
         now=now,
+        denies=tuple(draw(denies(id=f"deny-{n}", now=now)) for n in range(1, denying + 1)),
+        shadows=draw(shadows(now=now)),
     )
 
 

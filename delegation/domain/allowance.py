@@ -1,6 +1,7 @@
 """What one grant would give of a request: to which chain, how much, and for how long."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -13,7 +14,7 @@ from delegation.domain.errors import (
     Refused,
     SubjectTokenRejected,
 )
-from delegation.domain.grants import Grant
+from delegation.domain.grants import Deny, Grant
 from delegation.domain.parties import Actor, ActorChain, Identity
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
@@ -30,12 +31,17 @@ AI_AGENT = "ai_agent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What one grant would give of a request: to which chain, how much, and for how long."""
+    """What one grant would give of a request: to which chain, how much, and for how long.
+
+    *obtainable* is what it could give for some subject token, and *denied* what it could not for a
+    deny alone, with the id of that. *ceiling* is what it may give for this one.
+    """
 
     grant: Grant
     requested: Scope | None
     ceiling: Scope
     obtainable: Scope
+    denied: Mapping[str, str]
     actors: ActorChain
     issued_at: datetime
     expires_at: datetime
@@ -113,11 +119,15 @@ class Allowance:
                 required=self._required(self.withheld),
                 grant=self.grant.id,
                 withheld=sorted(self.withheld),
+                **self._denials(self.withheld),
             )
         if not self.scope:
             wanted = self.obtainable if self.requested is None else self.asked & self.obtainable
             return InvalidScope(
-                Cause.SCOPE_EMPTY, required=self._required(wanted), grant=self.grant.id
+                Cause.SCOPE_EMPTY,
+                required=self._required(wanted),
+                grant=self.grant.id,
+                **self._denials(self.denied if self.requested is None else self.requested),
             )
         return None
 
@@ -133,7 +143,14 @@ class Allowance:
     def _denied_by(self, name: str) -> str:
         if name in self.obtainable:
             return "subject_token"
+        if name in self.denied:
+            return f"deny:{self.denied[name]}"
         return "resource" if name in self.grant.ceiling else "grant"
+
+    def _denials(self, names: Iterable[str]) -> dict[str, object]:
+        """For the event of a refusal: which denies took some of *names*, if any did."""
+        found = sorted({self.denied[name] for name in names if name in self.denied})
+        return {"denied_by": found} if found else {}
 
     def _required(self, wanted: Scope) -> Scope:
         """The scopes of the subject token that would have sufficed; none, where none would.
@@ -157,15 +174,22 @@ def allow(
     acting: Identity,
     resource: Resource,
     issued_at: datetime,
+    denies: Sequence[Deny] = (),
 ) -> Allowance:
-    """What *grant* would give to *acting* at *resource* of what is *requested* for *subject*."""
-    obtainable = grant.ceiling & resource.clients[grant.client] & resource.scopes
+    """What *grant* would give to *acting* at *resource* of what is *requested* for *subject*.
+
+    The *denies* are those that match. Where several take the same, the first is named.
+    """
+    reach = grant.ceiling & resource.clients[grant.client] & resource.scopes
+    denied = {name: deny.id for deny in reversed(denies) for name in deny.taken_from(reach)}
+    obtainable = reach.difference(denied)
     expires_at, expiry_limit = _expiry(subject, actor, grant, issued_at)
     return Allowance(
         grant=grant,
         requested=requested,
         ceiling=grant.translate(subject.scope) & obtainable,
         obtainable=obtainable,
+        denied=denied,
         actors=_hand_over(subject, acting, grant),
         issued_at=issued_at,
         expires_at=expires_at,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
 
@@ -15,6 +16,7 @@ class Delegation:
     """What has been decided: all that the record, the event and the token need to know.
 
     *parent* is the subject token. *limits* names what cut the scope or the lifetime, and where.
+    *shadow* is what would have been decided with the grants in shadow, where that differs.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Delegation:
     txn: str
     revision: str
     limits: Mapping[str, str] = field(default_factory=dict)
+    shadow: Shadow | None = None
 
     @property
     def subject(self) -> Identity:

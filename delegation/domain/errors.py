@@ -18,6 +18,8 @@ sent is ever put into it (RFC 6749 §5.2). The *cause* and the *detail* are for 
 from enum import StrEnum
 from typing import ClassVar
 
+from delegation.domain.shadow import Shadow
+
 
 class Reason(StrEnum):
     """What a client is told besides the error code, so that it can tell what to do next."""
@@ -61,6 +63,7 @@ class Cause(StrEnum):
     CHAIN_CYCLE = "chain_cycle"
     MAY_ACT = "may_act"
     NO_GRANT = "no_grant"
+    DENIED = "denied"
 
     TARGET_MISSING = "target_missing"
     TARGET_MALFORMED = "target_malformed"
@@ -103,6 +106,8 @@ class Refused(Exception):
         self.detail = detail
         self.decision: str | None = None
         """The decision's id, once the refusal has been recorded."""
+        self.shadow: Shadow | None = None
+        """What would have been decided with the grants in shadow, where that differs."""
 
 
 class InvalidRequest(Refused):
@@ -191,6 +196,13 @@ class Unavailable(Exception):
         super().__init__(problem)
         self.problem = problem
         self.retry_after = retry_after
+
+
+class TrailUnreadable(Unavailable):
+    """The sealed segments of the audit trail cannot be read: no answer is made from the rest."""
+
+    def __init__(self) -> None:
+        super().__init__("audit_trail_unreadable")
 
 
 class LockIncomplete(Unavailable):

@@ -1,8 +1,9 @@
 """A platform team's rules: which client may act for whom, through whom, where, with what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from delegation.domain.parties import CHAIN_HARD_CAP
 from delegation.domain.tokens import Scope, VerifiedToken
@@ -10,6 +11,13 @@ from delegation.domain.tokens import Scope, VerifiedToken
 DEFAULT_LIFETIME = timedelta(seconds=300)
 MAX_LIFETIME = timedelta(seconds=900)
 DEFAULT_CHAIN_LIMIT = 4
+
+
+class Mode(StrEnum):
+    """Whether a grant counts. One in shadow neither gives nor takes: what it would is reported."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,15 @@ class Subjects:
             values & token.claims.get(name, frozenset()) for name, values in self.claims.items()
         )
 
+    def may_mean(self, token: VerifiedToken) -> bool:
+        """Whether the subject of *token* is meant for all that is known.
+
+        A token of ours does not say what the claims were: they are taken to be what is asked for.
+        """
+        if not token.is_ours or not self.claims:
+            return self.admit(token)
+        return replace(self, claims={}, everyone=True).admit(token)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agents:
@@ -55,6 +72,13 @@ class Agents:
         """
         return agent is not None and (self.any or agent in self.registered)
 
+    def may_mean(self, token: VerifiedToken) -> bool:
+        """Whether *token* came through one of them, at any hop, for all that is known."""
+        if self.any or token.agent is None:
+            return True
+        before = {name for one in token.actors for name in (one.identity.subject, one.client_id)}
+        return not self.registered.isdisjoint({token.agent, *before})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
@@ -64,7 +88,7 @@ class Grant:
     two vocabularies. *chain_limit* counts the hops of the resulting chain. *services* admits
     subjects that are their own client, which are no people (RFC 9700 §4.15). *single_use* lets a
     subject token be exchanged once under this grant. *downscope* gives less than was asked instead
-    of refusing.
+    of refusing. For each client of a team there is one with the same id.
     """
 
     id: str
@@ -80,6 +104,7 @@ class Grant:
     cycles: bool = False
     downscope: bool = False
     single_use: bool = False
+    mode: Mode = Mode.ENFORCE
 
     def __post_init__(self) -> None:
         """Refuse limits that the house does not allow; raises `ValueError`."""
@@ -106,3 +131,33 @@ class Grant:
     def ceiling(self) -> Scope:
         """The most that this grant can ever give."""
         return frozenset().union(*self.scopes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """This client may not act for these subjects, through these agents, here, with these scopes.
+
+    Whatever grants say. *scopes* are scopes of the resource; `None` is all of them. It is for
+    services as for people; and what is not known of a token does not keep it from being meant.
+    """
+
+    id: str
+    client: str
+    resource: str
+    subjects: tuple[Subjects, ...]
+    agents: Agents
+    scopes: Scope | None
+    expires_at: datetime | None = None
+    mode: Mode = Mode.ENFORCE
+
+    def matches(self, token: VerifiedToken, now: datetime) -> bool:
+        """Whether this speaks about the subject and the agents of *token*, at *now*."""
+        if self.expires_at is not None and now >= self.expires_at:
+            return False
+        return self.agents.may_mean(token) and any(
+            subjects.may_mean(token) for subjects in self.subjects
+        )
+
+    def taken_from(self, scope: Scope) -> Scope:
+        """What of *scope*, of the resource, this does not let be given."""
+        return scope if self.scopes is None else scope & self.scopes

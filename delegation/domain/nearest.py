@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from delegation.domain.allowance import allow
+from delegation.domain.allowance import Allowance, allow
 from delegation.domain.errors import Cause, InvalidScope, Refused
-from delegation.domain.grants import Grant, Subjects
+from delegation.domain.grants import Deny, Grant, Subjects
 from delegation.domain.parties import Identity
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
@@ -25,6 +25,7 @@ class Missing(StrEnum):
     CHAIN = "chain"
     CYCLE = "cycle"
     SCOPE = "scope"
+    DENY = "deny"
     LIFETIME = "lifetime"
 
 
@@ -33,8 +34,9 @@ class Lack:
     """One thing that is missing.
 
     *of* says of what: the resource that does not admit, the issuer of subjects, the claim, when it
-    expired. *needed* is what would do: any one of these subjects, values or agents, all
-    of these scopes of the subject token; empty where it is none that can be named.
+    expired, the deny that is in the way. *needed* is what would do: any one of these subjects,
+    values or agents, all of these scopes of the subject token; empty where it is none that can be
+    named.
     """
 
     missing: Missing
@@ -52,7 +54,10 @@ class Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What was refused, by no fault of its tokens: *acting* wants *scope* at *resource*."""
+    """What was refused, by no fault of its tokens: *acting* wants *scope* at *resource*.
+
+    *denies* are those there that count.
+    """
 
     subject: VerifiedToken
     actor: VerifiedActor | None
@@ -60,6 +65,7 @@ class Refusal:
     resource: Resource
     scope: Scope | None
     now: datetime
+    denies: tuple[Deny, ...] = ()
 
     def nearest(self, grants: tuple[Grant, ...]) -> Near | None:
         """That of *grants* to which least is missing, then the first by id; `None` of none."""
@@ -100,6 +106,26 @@ class Refusal:
         )
         for refused in allowance.refusals():
             yield _lack(refused)
+        yield from self._denied(allowance)
+
+    def _denied(self, allowance: Allowance) -> Iterator[Lack]:
+        """Each deny that takes of what *allowance* would give, once all else is mended.
+
+        Where it gives less than is asked for, only if nothing is left.
+        """
+        denying = [deny for deny in self.denies if deny.matches(self.subject, self.now)]
+        if self.scope is None:
+            wanted = allowance.scope or allowance.obtainable or self.resource.scopes
+        elif allowance.grant.downscope:
+            wanted = allowance.scope or self.scope & allowance.obtainable or self.scope
+        else:
+            wanted = self.scope
+        taking = {deny.id: taken for deny in denying if (taken := deny.taken_from(wanted))}
+        less_will_do = self.scope is None or allowance.grant.downscope
+        if less_will_do and wanted.difference(*taking.values()):
+            return
+        for name in sorted(taking):
+            yield Lack(missing=Missing.DENY, of=name)
 
 
 def _lacks(subjects: Subjects, token: VerifiedToken) -> Iterator[Lack]:

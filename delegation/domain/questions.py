@@ -1,7 +1,7 @@
 """Whether a client would be given a token: the real decision, with nothing recorded or signed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -12,6 +12,7 @@ from delegation.domain.parties import Client, Identity
 from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets, is_resource_uri
+from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import SERVICE, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import LONGEST_LIFE
 
@@ -19,6 +20,7 @@ _ABOUT_GRANTS = frozenset(
     {
         Cause.TARGET_NOT_ADMITTED,
         Cause.NO_GRANT,
+        Cause.DENIED,
         Cause.CHAIN_CYCLE,
         Cause.CHAIN_TOO_LONG,
         Cause.SCOPE_EXCEEDED,
@@ -31,9 +33,13 @@ _ABOUT_GRANTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yes:
-    """A token would be issued: *delegation* is what it would say."""
+    """A token would be issued: *delegation* is what it would say.
+
+    *shadows* are what grants in shadow would have changed, in order of the hops.
+    """
 
     delegation: Delegation
+    shadows: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +47,27 @@ class No:
     """*client*, the one that asks or one before it, would be *refused* a token for *resource*.
 
     *nearest* is the grant that comes nearest; `None` where it has none there, or where no grant
-    would help.
+    would help. *shadows* are what grants in shadow would have changed, in order of the hops.
+    *revision* is the registry's.
     """
 
     refused: Refused
     client: str
     resource: str
     nearest: Near | None
+    shadows: tuple[Shadow, ...] = ()
+    revision: str
 
 
 class Unaskable(Exception):
-    """The question names what is not in the registry: it has no answer."""
+    """The question names what is not in the registry, or in no calendar: it has no answer.
+
+    *what* says of which kind that is, and is constant; its name stands in the message alone.
+    """
+
+    def __init__(self, message: str, *, what: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +92,55 @@ class Question:
     before: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """How a question is to be answered: a test beside the grants, written at *place*.
+
+    *scope* is all that the token is to have, *cause* why it is to be refused; `None` where it does
+    not matter.
+    """
+
+    name: str
+    place: str
+    question: Question
+    granted: bool
+    scope: Scope | None = None
+    cause: Cause | None = None
+
+    def is_met_by(self, answer: Yes | No) -> bool:
+        """Whether *answer* is as expected."""
+        if isinstance(answer, No):
+            return not self.granted and self.cause in {None, answer.refused.cause}
+        return self.granted and self.scope in {None, answer.delegation.scope}
+
+
 def can_i(question: Question, registry: Registry) -> Yes | No:
     """The answer of *registry*, hop by hop. Raises `Unaskable`."""
     path = [_client(name, registry) for name in (*question.before, question.client)]
     subject = _subject_token(question, path[0], registry)
+    shadows: tuple[Shadow, ...] = ()
     for client, following in pairwise(path):
         # An audience need not be a URI: as a name it finds the resource as well.
         onward = Targets(audiences=(following.audience,))
         answer = decide(
             subject, by=client, at=onward, scope=None, registry=registry, now=question.now
         )
+        shadows += answer.shadows
         if isinstance(answer, No):
-            return answer
+            return replace(answer, shadows=shadows)
         subject = _as_subject_token(answer.delegation, registry.issuer)
     try:
         targets = _targets(question.resource)
     except Refused as refused:
-        return No(refused=refused, client=question.client, resource="", nearest=None)
-    return decide(
+        return No(
+            refused=refused,
+            client=question.client,
+            resource="",
+            nearest=None,
+            shadows=shadows,
+            revision=registry.revision,
+        )
+    answer = decide(
         subject,
         by=path[-1],
         at=targets,
@@ -101,6 +148,7 @@ def can_i(question: Question, registry: Registry) -> Yes | No:
         registry=registry,
         now=question.now,
     )
+    return replace(answer, shadows=shadows + answer.shadows)
 
 
 def decide(
@@ -120,23 +168,28 @@ def decide(
     try:
         if not by.may_exchange:
             raise UnauthorizedClient(Cause.CLIENT_NOT_ENABLED)
-        return Yes(
-            delegation=delegate(
-                subject,
-                actor,
-                by=by,
-                at=at,
-                scope=scope,
-                registry=registry,
-                now=now,
-                id="question",
-            )
+        delegation = delegate(
+            subject,
+            actor,
+            by=by,
+            at=at,
+            scope=scope,
+            registry=registry,
+            now=now,
+            id="question",
         )
     except Refused as refused:
         named = " ".join((*at.resources, *at.audiences))
         if refused.cause not in _ABOUT_GRANTS:
-            return No(refused=refused, client=by.id, resource=named, nearest=None)
+            return No(
+                refused=refused,
+                client=by.id,
+                resource=named,
+                nearest=None,
+                revision=registry.revision,
+            )
         resource = registry.resource(at, by=by)
+        place = by.id, resource.identifier
         refusal = Refusal(
             subject=subject,
             actor=actor,
@@ -144,21 +197,36 @@ def decide(
             resource=resource,
             scope=scope,
             now=now,
+            denies=registry.denies.get(place, ()),
         )
-        grants = registry.grants.get((by.id, resource.identifier), ())
         return No(
             refused=refused,
             client=by.id,
             resource=resource.identifier,
-            nearest=refusal.nearest(grants),
+            nearest=refusal.nearest(registry.grants.get(place, ())),
+            shadows=_known(refused.shadow),
+            revision=registry.revision,
         )
+    return Yes(delegation=delegation, shadows=_known(delegation.shadow))
+
+
+def latest_end(now: datetime) -> datetime:
+    """When a foreign token ends at the latest that is issued *now*. Raises `Unaskable`."""
+    try:
+        return now + LONGEST_LIFE
+    except OverflowError:
+        raise Unaskable("the calendar ends before the token would", what="time") from None
+
+
+def _known(shadow: Shadow | None) -> tuple[Shadow, ...]:
+    return () if shadow is None else (shadow,)
 
 
 def _client(name: str, registry: Registry) -> Client:
     try:
         return registry.clients[name]
     except KeyError:
-        raise Unaskable(f"there is no client {name}") from None
+        raise Unaskable(f"there is no client {name}", what="client") from None
 
 
 def _targets(resource: str) -> Targets:
@@ -171,10 +239,10 @@ def _subject_token(question: Question, client: Client, registry: Registry) -> Ve
     """As the verifier would give it: of a trusted issuer, with claims that its entry names."""
     issuer = registry.aliases.get(question.alias)
     if issuer is None:
-        raise Unaskable(f"there is no trusted issuer {question.alias}")
+        raise Unaskable(f"there is no trusted issuer {question.alias}", what="trusted issuer")
     unnamed = sorted(question.claims.keys() - issuer.claims.keys())
     if unnamed:
-        raise Unaskable(f"the entry of {issuer.alias} names no claim {unnamed[0]}")
+        raise Unaskable(f"the entry of {issuer.alias} names no claim {unnamed[0]}", what="claim")
     return VerifiedToken(
         issuer=issuer.issuer,
         id="question",
@@ -183,7 +251,7 @@ def _subject_token(question: Question, client: Client, registry: Registry) -> Ve
         audience=(client.audience,),
         scope=question.token_scope,
         issued_at=question.now,
-        expires_at=question.now + LONGEST_LIFE,
+        expires_at=latest_end(question.now),
         agent=question.agent,
         claims=question.claims,
     )

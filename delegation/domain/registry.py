@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from delegation.domain.errors import Cause, InvalidTarget
-from delegation.domain.grants import Grant
+from delegation.domain.grants import Deny, Grant, Mode
 from delegation.domain.parties import Client
 from delegation.domain.resources import Resource, Targets
 from delegation.domain.trust import ActorIssuer, AdminIssuer, TrustedIssuer
@@ -16,7 +16,8 @@ class Registry:
     """A snapshot, indexed for all that a request needs. Never changed, only replaced.
 
     *issuer* is our own identifier, *admin_audience* what administrators' tokens are for; *revision*
-    is the digest of what this was read from.
+    is the digest of what this was read from. By client and resource, *grants* and *denies* are
+    those that count, and *shadows* those that do not, of both kinds.
     """
 
     issuer: str
@@ -29,6 +30,8 @@ class Registry:
     clients: Mapping[str, Client]
     resources: Mapping[str, Resource]
     grants: Mapping[tuple[str, str], tuple[Grant, ...]]
+    denies: Mapping[tuple[str, str], tuple[Deny, ...]]
+    shadows: Mapping[tuple[str, str], tuple[Grant | Deny, ...]]
 
     @classmethod
     def of(
@@ -42,7 +45,7 @@ class Registry:
         admin_issuers: Iterable[AdminIssuer] = (),
         clients: Iterable[Client] = (),
         resources: Iterable[Resource] = (),
-        grants: Iterable[Grant] = (),
+        grants: Iterable[Grant | Deny] = (),
     ) -> Self:
         """Index the given entries. The loader has seen to it that they do not contradict."""
         trusted = tuple(issuers)
@@ -51,10 +54,8 @@ class Registry:
             for resource in resources
             for name in (resource.identifier, *resource.names)
         }
-        indexed: dict[tuple[str, str], tuple[Grant, ...]] = {}
-        for grant in sorted(grants, key=lambda grant: grant.id):
-            pair = (grant.client, grant.resource)
-            indexed[pair] = (*indexed.get(pair, ()), grant)
+        ordered = sorted(grants, key=lambda grant: grant.id)
+        counting = [grant for grant in ordered if grant.mode is Mode.ENFORCE]
         return cls(
             issuer=issuer,
             admin_audience=admin_audience or usual_admin_audience(issuer),
@@ -65,7 +66,9 @@ class Registry:
             aliases={entry.alias: entry for entry in trusted},
             clients={client.id: client for client in clients},
             resources=named,
-            grants=indexed,
+            grants=_by_place(one for one in counting if isinstance(one, Grant)),
+            denies=_by_place(one for one in counting if isinstance(one, Deny)),
+            shadows=_by_place(one for one in ordered if one.mode is Mode.SHADOW),
         )
 
     def resource(self, targets: Targets, *, by: Client) -> Resource:
@@ -86,6 +89,17 @@ class Registry:
         if len(identifiers) > 1:
             raise InvalidTarget(Cause.TARGET_AMBIGUOUS)
         return self.resources[identifiers.pop()]
+
+
+G = TypeVar("G", Grant, Deny, Grant | Deny)
+
+
+def _by_place(grants: Iterable[G]) -> dict[tuple[str, str], tuple[G, ...]]:
+    """By client and resource, in the order given."""
+    found: dict[tuple[str, str], list[G]] = {}
+    for grant in grants:
+        found.setdefault((grant.client, grant.resource), []).append(grant)
+    return {place: tuple(some) for place, some in found.items()}
 
 
 def usual_admin_audience(issuer: str) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import product
 
-from delegation.domain.grants import Grant, Subjects
+from delegation.domain.grants import Deny, Grant, Subjects
 from delegation.domain.parties import NOBODY, Actor, Client, Identity
-from delegation.domain.questions import Unaskable, Yes, decide
+from delegation.domain.questions import Unaskable, Yes, decide, latest_end
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
 from delegation.domain.tokens import SEPARATOR, Scope, VerifiedActor, VerifiedToken
-from delegation.domain.trust import LONGEST_LIFE
 
 _SOMEBODY, _SOME_AGENT = "\0somebody", "\0agent"
 """Names that nobody has: `is_name` refuses them."""
@@ -23,7 +23,8 @@ class Way:
     *people* are the named subjects that would; empty where it is whoever has the claims that
     *subjects* ask for. *agents*, or *any_agent*, are those through whom they would come with a
     token of their issuer, *before* the clients through whom they would come with one of ours.
-    *scopes* maps each scope of their token to the scopes that it would lead to here.
+    *scopes* maps each scope of their token to the scopes that it would lead to here. Of that,
+    *denies* take something from some of them; what they take from all of them is not listed.
     """
 
     client: str
@@ -35,6 +36,7 @@ class Way:
     any_agent: bool
     before: tuple[str, ...]
     scopes: Mapping[str, Scope]
+    denies: tuple[str, ...] = ()
 
 
 def who_can(resource: str, scope: str | None, registry: Registry, now: datetime) -> list[Way]:
@@ -45,11 +47,11 @@ def who_can(resource: str, scope: str | None, registry: Registry, now: datetime)
     """
     entry = registry.resources.get(resource)
     if entry is None:
-        raise Unaskable(f"there is no resource {resource}")
+        raise Unaskable(f"there is no resource {resource}", what="resource")
     if scope is not None and scope not in entry.scopes:
-        raise Unaskable(f"the resource {entry.identifier} has no scope {scope}")
-    found = _ways(registry, now, lambda grant: grant.resource == entry.identifier)
-    return [way for one in found if (way := _leading_to(scope, one)) is not None]
+        raise Unaskable(f"the resource {entry.identifier} has no scope {scope}", what="scope")
+    found = _ways(registry, now, lambda grant: grant.resource == entry.identifier, scope=scope)
+    return [_leading_to(scope, way) for way in found]
 
 
 def what_can(name: str, registry: Registry, now: datetime) -> list[Way]:
@@ -60,26 +62,28 @@ def what_can(name: str, registry: Registry, now: datetime) -> list[Way]:
     alias, is_subject, subject = name.partition(SEPARATOR)
     if not is_subject:
         if name not in registry.clients:
-            raise Unaskable(f"there is no client {name}")
+            raise Unaskable(f"there is no client {name}", what="client")
         return list(_ways(registry, now, lambda grant: grant.client == name))
     if alias not in registry.aliases:
-        raise Unaskable(f"there is no trusted issuer {alias}")
+        raise Unaskable(f"there is no trusted issuer {alias}", what="trusted issuer")
     whom = Identity(registry.aliases[alias].issuer, subject)
-    return list(_ways(registry, now, lambda _: True, whom))
+    return list(_ways(registry, now, lambda _: True, whom=whom))
 
 
-def _leading_to(scope: str | None, way: Way) -> Way | None:
+def _leading_to(scope: str | None, way: Way) -> Way:
     if scope is None:
         return way
     scopes = {name: meaning for name, meaning in way.scopes.items() if scope in meaning}
-    return replace(way, scopes=scopes) if scopes else None
+    return replace(way, scopes=scopes)
 
 
 def _ways(
     registry: Registry,
     now: datetime,
     wanted: Callable[[Grant], bool],
+    *,
     whom: Identity | None = None,
+    scope: str | None = None,
 ) -> Iterator[Way]:
     holders: dict[str, list[str]] = {}
     for name, resource in sorted(registry.grants):
@@ -96,7 +100,9 @@ def _ways(
                     client=client,
                     grant=grant,
                     subjects=subjects,
-                    alone=replace(registry, grants={(name, resource): (one,)}),
+                    alone=replace(registry, grants={(name, resource): (one,)}, shadows={}),
+                    denies=registry.denies.get((name, resource), ()),
+                    scope=scope,
                     before=before,
                     now=now,
                 )
@@ -107,12 +113,17 @@ def _ways(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trial:
-    """Tries one grant for some of its *subjects*, *alone*, with the best tokens there could be."""
+    """Tries one grant for some of its *subjects*, *alone*, with the best tokens there could be.
+
+    What *denies* forbid them counts; where there is a *scope*, so does only what leads to that.
+    """
 
     client: Client
     grant: Grant
     subjects: Subjects
     alone: Registry
+    denies: tuple[Deny, ...]
+    scope: str | None
     before: tuple[str, ...]
     now: datetime
 
@@ -122,11 +133,13 @@ class _Trial:
         people: list[str] = []
         through: set[str] = set()
         after: set[str] = set()
+        given: set[str] = set()
         for person in self._candidates(whom):
-            first = {one for one in agents if self._is_first(person, one)}
-            second = {one for one in self.before if self._allows(self._second(person, one))}
-            through |= first
-            after |= second
+            first = {one: got for one in agents if (got := self._first_gives(person, one))}
+            second = {one: got for one in self.before if (got := self._second_gives(person, one))}
+            through |= first.keys()
+            after |= second.keys()
+            given.update(*first.values(), *second.values())
             people += [person] * bool(first or second)
             if people == [_SOMEBODY]:
                 break
@@ -141,7 +154,8 @@ class _Trial:
             agents=tuple(sorted(through - {_SOME_AGENT})),
             any_agent=_SOME_AGENT in through,
             before=tuple(sorted(after)),
-            scopes=self._scopes(),
+            scopes=self._scopes(given),
+            denies=tuple(deny.id for deny in self.denies if self._may_meet(deny, whom)),
         )
 
     def _candidates(self, whom: Identity | None) -> list[str]:
@@ -150,33 +164,51 @@ class _Trial:
         # A machine that is its own agent has a shorter chain than somebody.
         return sorted(self.subjects.people) or [_SOMEBODY, *sorted(self.grant.agents.registered)]
 
-    def _scopes(self) -> dict[str, Scope]:
+    def _most(self) -> Scope:
         resource = self.alone.resources[self.grant.resource]
-        most = resource.clients[self.client.id] & resource.scopes
-        scopes = {name: meaning & most for name, meaning in sorted(self.grant.scopes.items())}
+        return resource.clients[self.client.id] & resource.scopes
+
+    def _scopes(self, given: set[str]) -> dict[str, Scope]:
+        scopes = {name: meaning & given for name, meaning in sorted(self.grant.scopes.items())}
         return {name: meaning for name, meaning in scopes.items() if meaning}
 
-    def _is_first(self, person: str, agent: str) -> bool:
-        """Whether it may be, through this agent; or by it, if the client may show that it acts.
+    def _may_meet(self, deny: Deny, whom: Identity | None) -> bool:
+        """Whether *deny* may take something from one of those that are meant, or from *whom*."""
+        wanted = self.grant.ceiling & self._most()
+        if self.scope is not None:
+            wanted &= {self.scope}
+        ours, theirs = self.grant.agents, deny.agents
+        # Of a token of ours nobody knows beforehand through whom it came.
+        is_through = theirs.any or ours.any or self.before or ours.registered & theirs.registered
+        people = self.subjects.people if whom is None else {whom.subject}
+        is_whom = any(
+            subjects.issuer == self.subjects.issuer
+            and not (subjects.people and people and subjects.people.isdisjoint(people))
+            for subjects in deny.subjects
+        )
+        is_in_force = deny.expires_at is None or self.now < deny.expires_at
+        return bool(is_in_force and is_through and is_whom and deny.taken_from(wanted))
+
+    def _first_gives(self, person: str, agent: str) -> Scope:
+        """What they may have through this agent; or by it, if the client may show that it acts.
 
         Whoever else an actor token names takes the place of the client, and nothing follows.
         """
-        subject, itself = self._first(person, agent), Identity(self.subjects.issuer, agent)
-        if self._allows(subject):
-            return True
+        itself = Identity(self.subjects.issuer, agent)
         is_known = itself.issuer in self.alone.actor_issuers
-        if not is_known or itself not in self.client.may_present_actors:
-            return False
-        actor = VerifiedActor(
-            issuer=itself.issuer,
-            id="question",
-            identity=itself,
-            issued_at=self.now,
-            expires_at=subject.expires_at,
-        )
-        return self._allows(subject, actor)
+        may_act = is_known and itself in self.client.may_present_actors
+        given: set[str] = set()
+        for claims in self._claims():
+            subject = self._first(person, agent, claims)
+            given |= self._gives(subject) or (
+                self._gives(subject, self._actor(itself)) if may_act else frozenset()
+            )
+        return frozenset(given)
 
-    def _allows(self, subject: VerifiedToken, actor: VerifiedActor | None = None) -> bool:
+    def _second_gives(self, person: str, client: str) -> Scope:
+        return self._gives(self._second(person, client))
+
+    def _gives(self, subject: VerifiedToken, actor: VerifiedActor | None = None) -> Scope:
         answer = decide(
             subject,
             actor,
@@ -186,10 +218,34 @@ class _Trial:
             registry=self.alone,
             now=self.now,
         )
-        return isinstance(answer, Yes)
+        scope = answer.delegation.scope if isinstance(answer, Yes) else frozenset()
+        return scope if self.scope is None or self.scope in scope else frozenset()
 
-    def _first(self, person: str, agent: str) -> VerifiedToken:
-        """A token of the issuer, with every claim that is asked for."""
+    def _claims(self) -> Iterator[Mapping[str, frozenset[str]]]:
+        """What a token may say to be meant: all that is asked for; of what denies look at, one."""
+        looked_at = {
+            name for deny in self.denies for subjects in deny.subjects for name in subjects.claims
+        }
+        choices = [
+            [frozenset({value}) for value in sorted(values)] if name in looked_at else [values]
+            for name, values in self.subjects.claims.items()
+        ]
+        for chosen in product(*choices):
+            yield dict(zip(self.subjects.claims, chosen, strict=True))
+
+    def _actor(self, identity: Identity) -> VerifiedActor:
+        return VerifiedActor(
+            issuer=identity.issuer,
+            id="question",
+            identity=identity,
+            issued_at=self.now,
+            expires_at=latest_end(self.now),
+        )
+
+    def _first(
+        self, person: str, agent: str, claims: Mapping[str, frozenset[str]]
+    ) -> VerifiedToken:
+        """A token of the issuer."""
         return VerifiedToken(
             issuer=self.subjects.issuer,
             id="question",
@@ -198,18 +254,17 @@ class _Trial:
             audience=(self.client.audience,),
             scope=frozenset(self.grant.scopes),
             issued_at=self.now,
-            expires_at=self.now + LONGEST_LIFE,
+            expires_at=latest_end(self.now),
             agent=agent,
-            claims=self.subjects.claims,
+            claims=claims,
         )
 
     def _second(self, person: str, client: str) -> VerifiedToken:
         """A token of ours, which has no claims."""
         us = self.alone.issuer
         return replace(
-            self._first(person, client),
+            self._first(person, client, {}),
             issuer=us,
             actors=NOBODY.handed_to(Actor(identity=Identity(us, client))),
-            claims={},
             is_ours=True,
         )

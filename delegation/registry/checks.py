@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from delegation.domain.registry import usual_admin_audience
-from delegation.registry.entries import E, Entries, Sited, closest
+from delegation.registry.entries import E, Entries, Sited
+from delegation.registry.grants import grant_problems
 from delegation.registry.keys import key_problems
 from delegation.registry.problems import Code, Problem
+from delegation.registry.references import outside, unknown
 from delegation.registry.schema import (
     ActorIssuerEntry,
     AdminIssuerEntry,
     ClientEntry,
-    GrantEntry,
     IssuerEntry,
     ResourceEntry,
-    SubjectsEntry,
 )
 
 RESERVED_CLAIMS = frozenset(
@@ -58,13 +58,7 @@ def check(entries: Entries, *, issuer: str, admin_audience: str | None = None) -
     for resource in entries.resources:
         yield from _admissions(resource, clients, entries)
         yield from _introspection(resource, entries)
-    issuers = {trusted.entry.alias: trusted for trusted in reversed(entries.issuers)}
-    resources = {one.entry.identifier: one for one in reversed(entries.resources)}
-    for grant in entries.grants:
-        yield from _target(grant, resources, entries)
-        for index, subjects in enumerate(grant.entry.subjects):
-            yield from _conditions(grant, index, subjects)
-            yield from _references(grant, index, subjects, issuers=issuers, entries=entries)
+    yield from grant_problems(entries)
 
 
 def _ids(entries: Entries) -> Iterator[Problem]:
@@ -77,7 +71,9 @@ def _ids(entries: Entries) -> Iterator[Problem]:
     yield from _repeated(entries.admin_issuers, "issuer", lambda entry: entry.issuer)
     yield from _repeated(entries.clients, "id", lambda entry: entry.id)
     yield from _repeated(entries.resources, "identifier", lambda entry: entry.identifier)
+    yield from _repeated(entries.teams, "id", lambda entry: entry.id)
     yield from _repeated(entries.grants, "id", lambda entry: entry.id)
+    yield from _repeated(entries.tests, "name", lambda entry: entry.name)
 
 
 def _repeated(sited: Iterable[Sited[E]], key: str, name: Callable[[E], str]) -> Iterator[Problem]:
@@ -141,13 +137,13 @@ def _presentable(client: Sited[ClientEntry], entries: Entries) -> Iterator[Probl
     """Known clients other than itself, and known actor issuers."""
     shown, at = client.entry.may_present_actors, "may_present_actors"
     for index, id_ in enumerate(shown.clients):
-        yield from _unknown(client, "clients", id_, (at, "clients", index), entries=entries)
+        yield from unknown(client, "clients", id_, (at, "clients", index), entries=entries)
         if id_ == client.entry.id:
             message = "a client may always act itself: take it out"
             yield client.problem(Code.CONTRADICTION, message, at, "clients", index)
     for alias in shown.workloads:
         place = (at, "workloads", alias)
-        yield from _unknown(client, "actor_issuers", alias, place, entries=entries)
+        yield from unknown(client, "actor_issuers", alias, place, entries=entries)
 
 
 def _ourselves(entries: Entries, issuer: str) -> Iterator[Problem]:
@@ -238,8 +234,8 @@ def _admissions(
 ) -> Iterator[Problem]:
     """Known clients, with known scopes, and not the resource itself as its own client."""
     for id_, scopes in resource.entry.clients.items():
-        yield from _unknown(resource, "clients", id_, ("clients", id_), entries=entries)
-        yield from _outside(resource, scopes, resource.entry, ("clients", id_))
+        yield from unknown(resource, "clients", id_, ("clients", id_), entries=entries)
+        yield from outside(resource, scopes, resource.entry, ("clients", id_))
         if id_ not in clients:
             continue
         own = {_alike(clients[id_].entry.audience), _alike(id_)}
@@ -259,76 +255,3 @@ def _introspection(resource: Sited[ResourceEntry], entries: Entries) -> Iterator
     if resource.entry.introspects and all_read and not any(able):
         message = "`introspects`, but no client has this for its `audience`: nobody could ask"
         yield resource.problem(Code.CONTRADICTION, message, "introspects")
-
-
-def _target(
-    grant: Sited[GrantEntry], resources: dict[str, Sited[ResourceEntry]], entries: Entries
-) -> Iterator[Problem]:
-    """A known client that a known resource admits, and scopes that it knows."""
-    entry = grant.entry
-    yield from _unknown(grant, "clients", entry.client, ("client",), entries=entries)
-    if entry.resource not in resources:
-        yield from _unknown(grant, "resources", entry.resource, ("resource",), entries=entries)
-        return
-    resource = resources[entry.resource]
-    if entry.client in entries.named["clients"] - resource.entry.clients.keys():
-        message = f"the resource at {resource} does not admit `{entry.client}`: add it there"
-        yield grant.problem(Code.NOT_ADMITTED, message, "resource")
-    for name, scopes in entry.scopes.items():
-        yield from _outside(grant, scopes, resource.entry, ("scopes", name))
-
-
-def _conditions(grant: Sited[GrantEntry], index: int, subjects: SubjectsEntry) -> Iterator[Problem]:
-    """Neither nobody, nor a condition that everybody meets."""
-    conditions = bool(subjects.people or subjects.claims)
-    if subjects.everyone and conditions:
-        message = "`everyone` together with `people` or `claims`: remove the one or the other"
-        yield grant.problem(Code.CONTRADICTION, message, "subjects", index, "everyone")
-    if not (subjects.everyone or conditions):
-        message = "nobody is meant: add `people`, `claims`, or `everyone: true`"
-        yield grant.problem(Code.NO_SUBJECTS, message, "subjects", index)
-
-
-def _references(
-    grant: Sited[GrantEntry],
-    index: int,
-    subjects: SubjectsEntry,
-    *,
-    issuers: dict[str, Sited[IssuerEntry]],
-    entries: Entries,
-) -> Iterator[Problem]:
-    """A known issuer, and claims that its entry names."""
-    at = ("subjects", index)
-    yield from _unknown(grant, "issuers", subjects.issuer, (*at, "issuer"), entries=entries)
-    if subjects.issuer not in issuers:
-        return
-    known = issuers[subjects.issuer].entry.claims
-    for name in subjects.claims:
-        if name not in known:
-            message = f"`{name}` is not among the `claims` of the issuer{closest(name, known)}"
-            yield grant.problem(Code.UNKNOWN_CLAIM, message, *at, "claims", name)
-
-
-def _unknown(
-    sited: Sited[E], section: str, name: str, at: tuple[str | int, ...], *, entries: Entries
-) -> Iterator[Problem]:
-    """Nothing can be said to be unknown while a file could not be read."""
-    known = entries.named[section]
-    if entries.whole and name not in known:
-        message = f"there is no `{name}` among the {section}{closest(name, known)}"
-        yield sited.problem(Code.UNKNOWN_REFERENCE, message, *at)
-
-
-def _outside(
-    sited: Sited[E],
-    scopes: Iterable[str],
-    resource: ResourceEntry,
-    at: tuple[str | int, ...],
-) -> Iterator[Problem]:
-    for index, scope in enumerate(scopes):
-        if scope not in resource.scopes:
-            message = (
-                f"`{scope}` is not among the scopes of the resource"
-                f"{closest(scope, resource.scopes)}"
-            )
-            yield sited.problem(Code.UNKNOWN_SCOPE, message, *at, index)

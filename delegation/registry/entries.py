@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from delegation.registry.documents import Document, Path
-from delegation.registry.forms import Fault
+from delegation.registry.forms import TAG, Fault
 from delegation.registry.problems import Code, Problem
 from delegation.registry.schema import (
     SECTIONS,
@@ -19,10 +19,12 @@ from delegation.registry.schema import (
     AdminIssuerEntry,
     ClientEntry,
     Entry,
+    ExpectationEntry,
     GrantEntry,
     IssuerEntry,
     KeyEntry,
     ResourceEntry,
+    TeamEntry,
 )
 
 NAMED_BY: Mapping[str, str] = MappingProxyType(
@@ -32,7 +34,9 @@ NAMED_BY: Mapping[str, str] = MappingProxyType(
         "admin_issuers": "alias",
         "clients": "id",
         "resources": "identifier",
+        "teams": "id",
         "grants": "id",
+        "tests": "name",
     }
 )
 """The key by which other entries refer to one."""
@@ -72,7 +76,9 @@ class Entries:
     admin_issuers: list[Sited[AdminIssuerEntry]] = field(default_factory=list)
     clients: list[Sited[ClientEntry]] = field(default_factory=list)
     resources: list[Sited[ResourceEntry]] = field(default_factory=list)
+    teams: list[Sited[TeamEntry]] = field(default_factory=list)
     grants: list[Sited[GrantEntry]] = field(default_factory=list)
+    tests: list[Sited[ExpectationEntry]] = field(default_factory=list)
     named: Mapping[str, set[str]] = field(
         default_factory=lambda: {section: set() for section in SECTIONS}
     )
@@ -149,7 +155,7 @@ def _add(
             sited = Sited(model.model_validate(value), document, path)
         except ValidationError as invalid:
             for error in invalid.errors(include_url=False, include_input=False):
-                at = (*path, *error["loc"])
+                at = (*path, *(part for part in error["loc"] if not _is_tag(part)))
                 if not document.is_broken(at):
                     code, message = _explain(error, model)
                     yield Problem(document.file, document.line(at), code, message)
@@ -206,7 +212,8 @@ def _no_key(holder: type[BaseModel], key: str) -> tuple[Code, str]:
             "this one has been shown"
         )
     known = holder.model_fields
-    hint = closest(key, known) or f": there are {_listed(known)}"
+    there = "there are" if len(known) > 1 else "there is only"
+    hint = closest(key, known) or f": {there} {_listed(known)}"
     return Code.UNKNOWN_KEY, f"`{key}` is no key here{hint}"
 
 
@@ -215,27 +222,36 @@ def _key(
 ) -> tuple[type[BaseModel], FieldInfo | None, str]:
     """The model, the field and the name of the last key on the way to where an error stands."""
     holder, info, key = model, None, ""
-    inner: type[BaseModel] | None = model
+    within = [model]
     for part in loc:
-        if inner is None or isinstance(part, int):
-            continue
-        holder, key, info = inner, part, inner.model_fields.get(part)
-        inner = None if info is None else _entries_of(info)
+        if _is_tag(part):
+            within = [one for one in within if part == TAG + one.__name__]
+        elif within and isinstance(part, str):
+            holder, key, info = within[0], part, within[0].model_fields.get(part)
+            within = [] if info is None else list(_models(info.annotation))
     return holder, info, key
+
+
+def _is_tag(part: str | int) -> bool:
+    """Whether this part of the place of an error is no key, but the name of an alternative."""
+    return isinstance(part, str) and part.startswith(TAG)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models of what a field holds, or of the entries in its list, if there are any."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for held in get_args(annotation):
+        yield from _models(held)
 
 
 def _what(loc: tuple[str | int, ...], key: str) -> str:
     if not key:
         return "this entry"
-    if isinstance(loc[-1], int):
+    last = [part for part in loc if not _is_tag(part)][-1]
+    if isinstance(last, int):
         return f"an entry of `{key}`"
-    return f"a key of `{key}`" if loc[-1] == "[key]" else f"`{key}`"
-
-
-def _entries_of(info: FieldInfo) -> type[BaseModel] | None:
-    """The model of what a field holds, or of the entries in its list, if there is one."""
-    held: list[Any] = [*get_args(info.annotation), info.annotation]
-    return held[0] if isinstance(held[0], type) and issubclass(held[0], BaseModel) else None
+    return f"a key of `{key}`" if last == "[key]" else f"`{key}`"
 
 
 def _meaning(info: FieldInfo | None) -> str:

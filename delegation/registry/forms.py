@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHa
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from delegation.domain.errors import Cause
 from delegation.domain.parties import NAME_LIMIT, is_name
 from delegation.domain.resources import is_resource_uri
 from delegation.registry.problems import Code
@@ -145,6 +146,7 @@ GrantId = Annotated[
         pattern=r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}",
     ),
 ]
+TeamId = GrantId
 TargetName = Annotated[
     str,
     Form(
@@ -169,6 +171,21 @@ Name = Annotated[
         should_be=f"1 to {NAME_LIMIT} printable characters",
         pattern=r"[^\x00-\x1F\x7F]{1,255}",
         test=is_name,
+    ),
+]
+SubjectName = Annotated[
+    str,
+    Form(
+        should_be="`<alias>|<sub>`: the alias of a trusted issuer, and the `sub` of its token",
+        pattern=r"[a-z0-9][a-z0-9-]{0,31}\|[^\x00-\x1F\x7F]{1,255}",
+        test=lambda text: is_name(text.partition("|")[2]),
+    ),
+]
+CauseName = Annotated[
+    str,
+    Form(
+        should_be="a cause of refusals, such as `no_grant` or `denied`",
+        pattern="|".join(cause.value for cause in Cause),
     ),
 ]
 ServiceValue = Annotated[
@@ -205,19 +222,37 @@ KeyNumber = Annotated[
 ]
 
 
+TAG = "\0:"
+"""Begins the name of an alternative, which stands in the place of an error, but in no file."""
+
+_WORD, _LIST, _MAPPING = f"{TAG}word", f"{TAG}list", f"{TAG}mapping"
+
+
 def _any_or_list(value: object) -> str:
-    return "any" if isinstance(value, str) else "list"
+    return _WORD if isinstance(value, str) else _LIST
+
+
+def _any_or_list_or_mapping(value: object) -> str:
+    return _any_or_list(value) if isinstance(value, str | list) else _MAPPING
 
 
 AgentNames = Annotated[
-    Annotated[Literal["any"], Tag("any")] | Annotated[list[Name], Field(min_length=1), Tag("list")],
+    Annotated[Literal["any"], Tag(_WORD)] | Annotated[list[Name], Field(min_length=1), Tag(_LIST)],
     Discriminator(_any_or_list),
+]
+GrantScopes = Annotated[
+    Annotated[dict[ScopeToken, Scopes], Field(min_length=1), Tag(_MAPPING)]
+    | Annotated[Scopes, Tag(_LIST)]
+    | Annotated[Literal["any"], Tag(_WORD)],
+    Discriminator(_any_or_list_or_mapping),
 ]
 
 
 def _is_expiry(text: str) -> bool:
-    if text == "never":
-        return True
+    return text == "never" or _is_moment(text)
+
+
+def _is_moment(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
     except ValueError:
@@ -226,17 +261,15 @@ def _is_expiry(text: str) -> bool:
 
 
 _DATE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
-EXPIRY = "`never`, or a date and time such as 2027-01-31T00:00:00Z"
+_ZONED = rf"{_DATE_TIME}(?:Z|[+-]\d\d:\d\d)"
+_HAS_ZONE = Form(
+    should_be="with a time zone: add `Z` for UTC, or an offset such as +01:00",
+    pattern=rf"(?!{_DATE_TIME}$).*",
+    code=Code.NO_TIME_ZONE,
+)
+MOMENT = "a date and time such as 2027-01-31T00:00:00Z"
+EXPIRY = f"`never`, or {MOMENT}"
+Moment = Annotated[str, _HAS_ZONE, Form(should_be=MOMENT, pattern=_ZONED, test=_is_moment)]
 Expiry = Annotated[
-    str,
-    Form(
-        should_be="with a time zone: add `Z` for UTC, or an offset such as +01:00",
-        pattern=rf"(?!{_DATE_TIME}$).*",
-        code=Code.NO_TIME_ZONE,
-    ),
-    Form(
-        should_be=EXPIRY,
-        pattern=rf"never|{_DATE_TIME}(?:Z|[+-]\d\d:\d\d)",
-        test=_is_expiry,
-    ),
+    str, _HAS_ZONE, Form(should_be=EXPIRY, pattern=rf"never|{_ZONED}", test=_is_expiry)
 ]

@@ -27,6 +27,7 @@ class Code(StrEnum):
     RESERVED_CLAIM = "reserved_claim"
     RESERVED_TYPE = "reserved_type"
     NO_SUBJECTS = "no_subjects"
+    EMPTY_TEAM = "empty_team"
     PRIVATE_KEY = "private_key"
     WRONG_KEY = "wrong_key"
     CONTRADICTION = "contradiction"

@@ -5,32 +5,38 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from delegation.domain.grants import DEFAULT_CHAIN_LIMIT, DEFAULT_LIFETIME, MAX_LIFETIME
 from delegation.domain.parties import CHAIN_HARD_CAP
 from delegation.registry.forms import (
     EXPIRY,
+    MOMENT,
+    TAG,
     AgentNames,
     Algorithm,
     Alias,
     AssertionType,
+    CauseName,
     ClaimName,
     ClientId,
     Curve,
     Expiry,
     GrantId,
+    GrantScopes,
     Issuer,
     KeyAlgorithm,
     KeyId,
     KeyNumber,
     MediaType,
+    Moment,
     Name,
     Scopes,
-    ScopeToken,
     SecretDigest,
     ServiceValue,
+    SubjectName,
     TargetName,
+    TeamId,
     Uri,
 )
 
@@ -287,7 +293,7 @@ class ResourceEntry(Entry):
 
 
 class SubjectsEntry(BaseModel):
-    """For whom a grant may be used: people of one trusted issuer. All that is stated must hold."""
+    """For whom a grant is: people of one trusted issuer. All that is stated must hold."""
 
     model_config = STRICT
 
@@ -306,47 +312,192 @@ class SubjectsEntry(BaseModel):
     )
 
 
+class TeamEntry(Entry):
+    """A team: clients and people under one name, for grants to refer to. It permits nothing."""
+
+    id: TeamId = Field(description="Its name in grants.")
+    clients: list[ClientId] = Field(
+        [], min_length=1, description="Its clients: those that act, where a grant names it so."
+    )
+    subjects: list[SubjectsEntry] = Field(
+        [],
+        min_length=1,
+        description="Its people: any of these, where a grant names it among its `subjects`. A team "
+        "has `clients`, or these, or both.",
+    )
+
+
+class TeamName(BaseModel):
+    """A team, in the place of what it has."""
+
+    model_config = STRICT
+
+    team: TeamId = Field(description="Its id.")
+
+
+def _alternative(model: type[BaseModel]) -> str:
+    return TAG + model.__name__
+
+
+_ONE_CLIENT, _TEAM, _SUBJECTS = f"{TAG}client", _alternative(TeamName), _alternative(SubjectsEntry)
+
+ClientOrTeam = Annotated[
+    Annotated[ClientId, Tag(_ONE_CLIENT)] | Annotated[TeamName, Tag(_TEAM)],
+    Discriminator(lambda value: _TEAM if isinstance(value, dict | TeamName) else _ONE_CLIENT),
+]
+SubjectsOrTeam = Annotated[
+    Annotated[SubjectsEntry, Tag(_SUBJECTS)] | Annotated[TeamName, Tag(_TEAM)],
+    Discriminator(
+        lambda value: _TEAM if isinstance(value, dict) and "team" in value else _SUBJECTS
+    ),
+]
+
+ONLY_TO_ALLOW = ("lifetime", "chain_limit", "services", "cycles", "downscope", "single_use")
+"""Keys of a grant that say how it gives: a deny has none of them."""
+
+
+def _by_effect(schema: dict[str, Any]) -> None:
+    """What editors show, and which keys go with which effect."""
+    _tidy(schema)
+    mapping, *others = schema["properties"]["scopes"]["oneOf"]
+    mapping["additionalProperties"] = False
+    schema["if"] = {"properties": {"effect": {"const": "deny"}}, "required": ["effect"]}
+    schema["then"] = {
+        "properties": {"scopes": {"oneOf": others}} | dict.fromkeys(ONLY_TO_ALLOW, False)
+    }
+    schema["else"] = {"properties": {"scopes": mapping}}
+
+
 class GrantEntry(Entry):
-    """This client may act for these subjects, through these agents, here, with these scopes."""
+    """This client may act for these subjects, through these agents, here, with these scopes.
+
+    With `effect: deny` it may not, whatever other grants say.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_by_effect)
 
     id: GrantId = Field(description="Its name in events and locks. Never use one again.")
-    client: ClientId = Field(description="The client that may act: its id.")
-    subjects: list[SubjectsEntry] = Field(
-        min_length=1, description="For whom it may act: any of these."
+    effect: Literal["allow", "deny"] = Field(
+        "allow",
+        description="Whether it gives or takes. What one grant denies, no other gives.",
+    )
+    mode: Literal["enforce", "shadow"] = Field(
+        "enforce",
+        description="Whether it counts. A grant in `shadow` neither gives nor takes: events say "
+        "what it would have changed.",
+    )
+    client: ClientOrTeam = Field(
+        description="The client that may act: its id; or a team, for each of its clients."
+    )
+    subjects: list[SubjectsOrTeam] = Field(
+        min_length=1, description="For whom it may act: any of these, or of the people of a team."
     )
     agents: AgentNames = Field(
         description="Through which agents: the values of the issuer's client claim; or `any`."
     )
     resource: Uri = Field(description="Where it may act: the identifier of one resource.")
-    scopes: dict[ScopeToken, Scopes] = Field(
-        min_length=1,
+    scopes: GrantScopes = Field(
         description="Each scope of the subject token, with the scopes of the resource that it "
-        "stands for.",
+        "stands for. Of a deny: a list of scopes of the resource; or `any`.",
     )
     lifetime: int = Field(
         int(DEFAULT_LIFETIME.total_seconds()),
         ge=1,
         le=int(MAX_LIFETIME.total_seconds()),
-        description="How long a token lives at most, in seconds.",
+        description="How long a token lives at most, in seconds. Not with `deny`.",
     )
     chain_limit: int = Field(
         DEFAULT_CHAIN_LIMIT,
         ge=1,
         le=CHAIN_HARD_CAP,
-        description="How many may act in a row, the client included.",
+        description="How many may act in a row, the client included. Not with `deny`.",
     )
     expires: Expiry = Field(description=f"When this grant ends: {EXPIRY}.")
     services: bool = Field(
-        default=False, description="Whether the subject may be a service: a client's own token."
+        default=False,
+        description="Whether the subject may be a service: a client's own token. Not with `deny`, "
+        "which is for services, too.",
     )
     cycles: bool = Field(
-        default=False, description="Whether the client may stand in the actor chain already."
+        default=False,
+        description="Whether the client may stand in the actor chain already. Not with `deny`.",
     )
     downscope: bool = Field(
-        default=False, description="Whether to give less than was asked for, instead of refusing."
+        default=False,
+        description="Whether to give less than was asked for, instead of refusing. Not with "
+        "`deny`.",
     )
     single_use: bool = Field(
-        default=False, description="Whether a subject token can be exchanged only once."
+        default=False,
+        description="Whether a subject token can be exchanged only once. Not with `deny`.",
+    )
+
+
+class GrantedEntry(BaseModel):
+    """That a token is issued, with exactly this scope."""
+
+    model_config = STRICT
+
+    granted: Scopes = Field(description="All scopes of the token.")
+
+
+class RefusedEntry(BaseModel):
+    """That none is issued, for this cause."""
+
+    model_config = STRICT
+
+    refused: CauseName = Field(description="The cause, as in events.")
+
+
+_OUTCOME = f"{TAG}outcome"
+_GRANTED, _REFUSED = _alternative(GrantedEntry), _alternative(RefusedEntry)
+
+
+def _outcome(value: object) -> str:
+    if not isinstance(value, dict):
+        return _OUTCOME
+    return _REFUSED if "refused" in value else _GRANTED
+
+
+Expected = Annotated[
+    Annotated[Literal["granted", "refused"], Tag(_OUTCOME)]
+    | Annotated[GrantedEntry, Tag(_GRANTED)]
+    | Annotated[RefusedEntry, Tag(_REFUSED)],
+    Discriminator(_outcome),
+]
+
+
+class ExpectationEntry(Entry):
+    """A test: a question as `delegation registry can-i` has them, and how it is to be answered.
+
+    It changes no decision.
+    """
+
+    name: Name = Field(description="What is expected, in words. No two tests share one.")
+    client: ClientId = Field(description="Who asks: its id.")
+    hops: list[ClientId] = Field(
+        [],
+        min_length=1,
+        description="Clients that exchange the token before, in order, each for a token for the "
+        "next.",
+    )
+    subject: SubjectName = Field(description="For whom: `<alias>|<sub>`.")
+    agent: Name = Field(description="The MCP client that the subject's token was issued to.")
+    mcp_scope: Scopes = Field([], description="The scope of its token. Left out: none.")
+    claims: dict[Name, Annotated[list[Name], Field(min_length=1)]] = Field(
+        {},
+        min_length=1,
+        description="What its token says, by the names in the issuer's `claims`. What is left out, "
+        "it does not say.",
+    )
+    resource: TargetName = Field(description="The URI of the resource, or a name of it.")
+    scope: Scopes = Field([], description="What is asked for. Left out: all there is.")
+    at: Moment = Field(
+        "", description=f"When it is asked: {MOMENT}. Left out: when the tests are run."
+    )
+    expect: Expected = Field(
+        description="The answer: `granted` or `refused`; or a mapping from the one to the exact "
+        "scope, from the other to the cause."
     )
 
 
@@ -362,7 +513,9 @@ class File(BaseModel):
     )
     clients: list[ClientEntry] = Field([], description="Who may ask for tokens.")
     resources: list[ResourceEntry] = Field([], description="What tokens are issued for.")
+    teams: list[TeamEntry] = Field([], description="Names for clients and people, for grants.")
     grants: list[GrantEntry] = Field([], description="Who may act for whom, where and how.")
+    tests: list[ExpectationEntry] = Field([], description="What all this is expected to mean.")
 
 
 SECTIONS: Mapping[str, type[Entry]] = MappingProxyType(

@@ -42,6 +42,7 @@ from tests.parties import (
     a_chain,
     a_client,
     a_delegation,
+    a_deny,
     a_grant,
     a_registry,
     a_resource,
@@ -224,9 +225,9 @@ def test_grants_are_never_added_up(world: World) -> None:
     if delegation is None:
         return
 
-    alone = world.but(grants=(the_grant(world, delegation),))
+    alone = world.but(grants=(the_grant(world, delegation),), shadows=())
 
-    assert alone.delegate() == delegation
+    assert alone.delegate() == replace(delegation, shadow=None)
 
 
 @given(world=worlds())
@@ -235,7 +236,8 @@ def test_absence_never_widens(world: World) -> None:
 
     Exempt is what *limits*, for to remove a limit is to allow more: `may_act`, a grant's end, its
     `single_use`, a condition that stands beside others in an entry of its subjects, and a hop of
-    the chain, which counts towards the limit of its length. Exempt is also what was asked for: to
+    the chain, which counts towards the limit of its length; and a claim that a deny looks at, for
+    whoever's token does not have it is not meant. Exempt is also what was asked for: to
     omit the scope asks for all that may be given (RFC 6749 §3.3), and to omit the actor token asks
     for the client itself to act.
     """
@@ -261,7 +263,8 @@ def reductions(world: World) -> Iterator[tuple[str, World]]:
     for audience in subject.audience:
         fewer = tuple(name for name in subject.audience if name != audience)
         yield "an audience", world.but(subject=replace(subject, audience=fewer))
-    for claims in lessened(subject.claims):
+    by_claims = any(entry.claims for deny in world.denies for entry in deny.subjects)
+    for claims in () if by_claims else lessened(subject.claims):
         yield "a claim of the subject", world.but(subject=replace(subject, claims=claims))
     yield "the agent", world.but(subject=replace(subject, agent=None))
     for listed in world.client.may_present_actors:
@@ -358,6 +361,7 @@ FAULTS: list[tuple[str, dict[str, dict[str, Any]], type[Refused], Cause]] = [
     ),
     ("admission", {"resource": {"clients": {}}}, InvalidTarget, Cause.TARGET_NOT_ADMITTED),
     ("grant", {"grant": {"subjects": ()}}, NotPermitted, Cause.NO_GRANT),
+    ("deny", {"deny": {"scopes": None}}, NotPermitted, Cause.DENIED),
     ("chain", {"grant": {"chain_limit": 1}}, NotPermitted, Cause.CHAIN_TOO_LONG),
     (
         "scope",
@@ -387,13 +391,14 @@ WITH_PLANNER = a_client(may_present_actors=frozenset({PLANNER}))
 def refusal_with(*faults: dict[str, dict[str, Any]], with_actor: bool) -> Refused:
     """The refusal of the story's exchange with all *faults*, of which the first prevail."""
     parts: dict[str, dict[str, Any]] = {
-        part: {} for part in ("subject", "actor", "call", "resource", "grant")
+        part: {} for part in ("subject", "actor", "call", "resource", "grant", "deny")
     }
     for fault in reversed(faults):
         for part, changes in fault.items():
             parts[part] |= changes
+    denies = [a_deny(**parts["deny"])] if parts["deny"] else []
     registry = a_registry(
-        resources=[a_resource(**parts["resource"])], grants=[a_grant(**parts["grant"])]
+        resources=[a_resource(**parts["resource"])], grants=[a_grant(**parts["grant"]), *denies]
     )
     return refusal(
         subject=a_verified_token(**parts["subject"]),
@@ -407,7 +412,7 @@ def refusal_with(*faults: dict[str, dict[str, Any]], with_actor: bool) -> Refuse
 @pytest.mark.parametrize("with_actor", [False, True], ids=["client", "actor"])
 @pytest.mark.parametrize("index", range(len(FAULTS)), ids=[fault[0] for fault in FAULTS])
 def test_the_first_fault_is_the_one_that_is_named(index: int, *, with_actor: bool) -> None:
-    """Subject, actor, `may_act`, target, grant, chain, scope, lifetime: whatever else is wrong."""
+    """Subject, actor, `may_act`, target, grant, deny, chain, scope, lifetime, in this order."""
     _, fault, expected, cause = FAULTS[index]
     if "actor" in fault and not with_actor:
         return

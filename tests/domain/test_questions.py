@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 
 from delegation.domain.errors import Cause, InvalidTarget, Refused, UnauthorizedClient
 from delegation.domain.exchange import Exchange
-from delegation.domain.grants import Agents, Grant, Subjects
+from delegation.domain.grants import Agents, Grant, Mode, Subjects
 from delegation.domain.nearest import Lack, Missing, Near
 from delegation.domain.parties import CHAIN_HARD_CAP
-from delegation.domain.questions import No, Question, Unaskable, Yes, can_i, decide
+from delegation.domain.questions import (
+    Expectation,
+    No,
+    Question,
+    Unaskable,
+    Yes,
+    can_i,
+    decide,
+)
 from delegation.domain.registry import Registry
+from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import PresentedToken, VerifiedActor, VerifiedToken
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
@@ -31,6 +40,7 @@ from tests.parties import (
     ROOMS_API,
     a_case,
     a_client,
+    a_deny,
     a_grant,
     a_presented_token,
     a_registry,
@@ -42,7 +52,16 @@ from tests.strategies import World, worlds
 
 READ = frozenset({"calendar:read"})
 
-AGREEMENT = ("grant", "scope", "requested", "actors", "issued_at", "expires_at", "limits")
+AGREEMENT = (
+    "grant",
+    "scope",
+    "requested",
+    "actors",
+    "issued_at",
+    "expires_at",
+    "limits",
+    "shadow",
+)
 """What of a delegation does not depend on where it was decided."""
 
 
@@ -98,7 +117,8 @@ def exchanged(world: World) -> tuple[Any, ...]:
 
 def said(refused: Refused) -> tuple[Any, ...]:
     """All that a refusal says, to the client and to the event."""
-    return type(refused), refused.cause, refused.detail, getattr(refused, "required", None)
+    required = getattr(refused, "required", None)
+    return type(refused), refused.cause, refused.detail, required, refused.shadow
 
 
 @given(worlds())
@@ -147,14 +167,24 @@ def mend(world: World, grant: Grant, what: set[str], lacks: tuple[Lack, ...]) ->
     for one in sorted(what & widened.keys()):
         grant = replace(grant, **widened[one])
     world = world.but(grants=(grant,))
+    in_the_way = {lack.of for lack in lacks if lack.missing is Missing.DENY}
     if "admission" in what:
         world = admitting(world, grant)
     if "agent" in what:
-        agent = world.subject.agent or "some-agent"
+        # Of an agent that is not known, a deny supposes the worst; so does this.
+        denied = {
+            name
+            for deny in world.denies
+            if deny.id in in_the_way
+            for name in deny.agents.registered
+        }
+        agent = world.subject.agent or min(denied, default="some-agent")
         world = world.but(subject=replace(world.subject, agent=agent))
     if "scope" in what:
         (needed,) = (frozenset(lack.needed) for lack in lacks if lack.missing is Missing.SCOPE)
         world = giving(world, grant, needed)
+    if "deny" in what:
+        world = world.but(denies=tuple(one for one in world.denies if one.id not in in_the_way))
     return lasting(world) if "lifetime" in what else world
 
 
@@ -227,6 +257,101 @@ def test_everything_that_is_missing_is_needed(world: World, data: st.DataObject)
     mended = mend(world, answer.nearest.grant, lacking - {left_out}, answer.nearest.lacks)
 
     assert isinstance(answered(mended), No)
+
+
+def test_a_deny_that_alone_is_in_the_way_is_named() -> None:
+    """Of a grant that would give it: by its id, and nothing else is missing."""
+    answers = [
+        can_i(a_question(**changes), a_registry(grants=[a_grant(downscope=downscope), *denies]))
+        for denies, changes, downscope in [
+            ([a_deny(scopes=None)], {}, False),
+            ([a_deny(scopes=READ_EVENTS)], {}, False),
+            ([a_deny(scopes=READ_EVENTS)], {"scope": READ_EVENTS}, True),
+            ([a_deny(scopes=READ_EVENTS), a_deny(id="b")], {"scope": READ_EVENTS}, False),
+            ([a_deny()], {"scope": BOTH_EVENTS, "token_scope": BOTH_MCP}, False),
+        ]
+    ]
+
+    for answer in answers:
+        assert isinstance(answer, No)
+        assert answer.nearest is not None
+        assert answer.nearest.lacks == (Lack(missing=Missing.DENY, of="no-writing"),)
+
+
+def test_a_deny_that_is_not_in_the_way_is_not_named() -> None:
+    """It takes what is not wanted here, or less than all where less will do."""
+    cases: list[tuple[Any, dict[str, Any]]] = [
+        (a_grant(agents=NOBODYS), {"scope": READ_EVENTS}),
+        (a_grant(agents=NOBODYS), {"token_scope": BOTH_MCP}),
+        (a_grant(agents=NOBODYS, downscope=True), {"token_scope": BOTH_MCP, "scope": BOTH_EVENTS}),
+    ]
+
+    for grant, changes in cases:
+        answer = can_i(a_question(**changes), a_registry(grants=[grant, a_deny()]))
+
+        assert isinstance(answer, No)
+        assert missing(answer) == {"agent"}
+
+
+NOBODYS = Agents(registered=frozenset({"nobody"}))
+READ_EVENTS = frozenset({"events.read"})
+BOTH_MCP = frozenset({"calendar:read", "calendar:write"})
+BOTH_EVENTS = frozenset({"events.read", "events.write"})
+
+
+def test_what_grants_in_shadow_would_change_is_told_of_each_hop() -> None:
+    """Of those before, too: what is refused there never comes to the last."""
+    question = a_question(client=CALENDAR_API_CLIENT, resource=ROOMS_API, before=(CALENDAR_MCP,))
+    first = a_deny(id="first", scopes=None, mode=Mode.SHADOW)
+    second = a_deny(
+        id="second", client=CALENDAR_API_CLIENT, resource=ROOMS_API, scopes=None, mode=Mode.SHADOW
+    )
+    denied = [Shadow(grants=(name,), cause="denied") for name in ("first", "second")]
+
+    allowed = can_i(question, a_registry(grants=[a_grant(), the_next_grant(), first, second]))
+    refused = can_i(question, a_registry(grants=[a_grant(), second, first]))
+    nowhere = can_i(replace(question, resource=""), a_registry(grants=[a_grant(), first]))
+    no_first = can_i(question, a_registry(grants=[replace(a_grant(), mode=Mode.SHADOW)]))
+
+    assert isinstance(allowed, Yes)
+    assert list(allowed.shadows) == denied
+    assert isinstance(refused, No)
+    assert [*refused.shadows, *nowhere.shadows] == [denied[0], denied[0]]
+    assert [shadow.grant for shadow in no_first.shadows] == ["calendar"]
+
+
+@pytest.mark.parametrize(
+    ("granted", "scope", "cause", "met"),
+    [
+        (True, None, None, {"yes"}),
+        (True, READ_EVENTS, None, {"yes"}),
+        (True, BOTH_EVENTS, None, set()),
+        (False, None, None, {"no"}),
+        (False, None, Cause.SCOPE_EMPTY, {"no"}),
+        (False, None, Cause.NO_GRANT, set()),
+    ],
+)
+def test_an_expectation_is_met_or_not(
+    granted: object, scope: Any, cause: Cause | None, met: set[str]
+) -> None:
+    """By the outcome, and by the exact scope or the cause where that is written."""
+    registry = a_registry()
+    asked = {"yes": a_question(), "no": a_question(token_scope=frozenset())}
+
+    found = {
+        name
+        for name, question in asked.items()
+        if Expectation(
+            name="reading",
+            place="0.yaml:1",
+            question=question,
+            granted=bool(granted),
+            scope=scope,
+            cause=cause,
+        ).is_met_by(can_i(question, registry))
+    }
+
+    assert found == met
 
 
 def test_the_nearest_grant_is_the_one_to_which_least_is_missing() -> None:

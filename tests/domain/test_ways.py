@@ -1,18 +1,20 @@
 """`who-can` and `what-can` list every way that `can-i` would allow, and no other."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from delegation.domain.delegations import Delegation
-from delegation.domain.grants import Agents, Grant, Subjects
+from delegation.domain.grants import Agents, Deny, Grant, Subjects
 from delegation.domain.parties import NOBODY, Actor, Identity
 from delegation.domain.questions import No, Question, Unaskable, Yes, can_i, decide
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
-from delegation.domain.tokens import VerifiedActor, VerifiedToken
+from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
 from delegation.domain.ways import Way, what_can, who_can
 from tests.parties import (
     ALIAS,
@@ -26,6 +28,7 @@ from tests.parties import (
     OUR_ISSUER,
     ROOMS_API,
     a_client,
+    a_deny,
     a_grant,
     a_registry,
     a_resource,
@@ -40,6 +43,7 @@ from tests.strategies import (
     MCP_SCOPES,
     OTHER_LOGIN,
     World,
+    denies,
     grants,
     subsets,
     verified_actors,
@@ -71,8 +75,18 @@ def registries(draw: st.DrawFn) -> Registry:
         issuers=ISSUERS,
         clients=[a_client(), the_next_client(may_exchange=exchanging)],
         resources=resources,
-        grants=[*world.grants, onward],
+        grants=[*world.grants, onward, *world.denies, *draw(denies_onward()), *world.shadows],
     )
+
+
+@st.composite
+def denies_onward(draw: st.DrawFn) -> list[Deny]:
+    """Sometimes, something is denied at the rooms."""
+    if draw(st.booleans()):
+        return []
+    deny = draw(denies(id="deny-3"))
+    agents = draw(st.sampled_from([deny.agents, _THROUGH_CALENDAR]))
+    return [replace(deny, client=CALENDAR_API_CLIENT, resource=ROOMS_API, agents=agents)]
 
 
 _THROUGH_CALENDAR = Agents(registered=frozenset({CALENDAR_MCP}))
@@ -116,7 +130,6 @@ def includes(way: Way, delegation: Delegation) -> bool:
     )
 
 
-@settings(max_examples=200)
 @given(registries(), questions())
 def test_every_yes_is_listed(registry: Registry, question: Question) -> None:
     """Whatever `can-i` allows is on each of the lists that it belongs on."""
@@ -139,7 +152,6 @@ def test_every_yes_is_listed(registry: Registry, question: Question) -> None:
     assert all(any(includes(way, narrow) for way in one) for one in lists[3:])
 
 
-@settings(max_examples=200)
 @given(worlds(), verified_actors())
 def test_every_yes_to_an_actor_token_is_listed(world: World, actor: VerifiedActor) -> None:
     """Whoever acts: it may be the agent itself, and then the chain is shorter."""
@@ -149,7 +161,7 @@ def test_every_yes_to_an_actor_token_is_listed(world: World, actor: VerifiedActo
         actor_issuers=platforms,
         clients=[world.client],
         resources=world.resources,
-        grants=world.grants,
+        grants=[*world.grants, *world.denies],
     )
     answer = decide(
         world.subject,
@@ -183,56 +195,79 @@ def test_an_agent_that_acts_itself_has_the_shorter_chain() -> None:
     assert ways(short, **known) == []
 
 
-def a_token_for(way: Way, person: str, through: str, *, ours: bool, scope: str) -> VerifiedToken:
-    """One that says what *way* asks for; where it is *ours*, it has no claims."""
-    issuer = OUR_ISSUER if ours else way.subjects.issuer
+def tokens_for(way: Way, person: str, through: str, *, ours: bool) -> Iterator[VerifiedToken]:
+    """Those that say what *way* asks for, with no claim's value too many; ours have no claims."""
     chain = NOBODY.handed_to(Actor(identity=Identity(OUR_ISSUER, through)))
-    return a_verified_token(
-        issuer=issuer,
-        subject=Identity(way.subjects.issuer, person),
-        agent=through,
-        scope=frozenset({scope}),
-        actors=chain if ours else NOBODY,
-        claims={} if ours else way.subjects.claims,
-        is_ours=ours,
-    )
+    claims = way.subjects.claims
+    for values in product(*map(sorted, claims.values())):
+        said = {name: frozenset({value}) for name, value in zip(claims, values, strict=True)}
+        yield a_verified_token(
+            issuer=OUR_ISSUER if ours else way.subjects.issuer,
+            subject=Identity(way.subjects.issuer, person),
+            agent=through,
+            scope=frozenset(way.scopes),
+            actors=chain if ours else NOBODY,
+            claims={} if ours else said,
+            is_ours=ours,
+        )
 
 
-def allowed(token: VerifiedToken, way: Way, registry: Registry) -> bool:
-    """Whether *registry* allows *token* what *way* says."""
+def given_to(token: VerifiedToken, way: Way, registry: Registry) -> Scope:
+    """What *registry* gives to *token*, of what *way* says."""
     client = registry.clients[way.client]
     answer = decide(
         replace(token, audience=(client.audience,)),
         by=client,
         at=Targets(resources=(way.resource,)),
         scope=None,
-        registry=registry,
+        registry=replace(registry, grants={(way.client, way.resource): (way.grant,)}),
         now=NOW,
     )
-    return isinstance(answer, Yes)
+    return answer.delegation.scope if isinstance(answer, Yes) else frozenset()
+
+
+def gone(way: Way, registry: Registry) -> dict[tuple[str, str, bool], Scope]:
+    """What each person is given through each agent and each client, whose token is ours."""
+    through = [(one, False) for one in way.agents] + [(one, True) for one in way.before]
+    through += [("any-agent", False)] * way.any_agent
+    return {
+        (person, one, ours): frozenset().union(
+            *(given_to(token, way, registry) for token in tokens_for(way, person, one, ours=ours))
+        )
+        for person in way.people or ("somebody",)
+        for one, ours in through
+    }
 
 
 @given(registries())
 def test_every_way_can_be_gone(registry: Registry) -> None:
     """Each person by somebody, and through each agent and client somebody, with each scope."""
     for way in [one for name in registry.clients for one in what_can(name, registry, NOW)]:
-        people = way.people or ("somebody",)
-        through = [(one, False) for one in way.agents] + [(one, True) for one in way.before]
-        through += [("any-agent", False)] * way.any_agent
-        gone = {
-            (person, one, ours)
-            for person in people
-            for one, ours in through
-            for scope in way.scopes
-            if allowed(a_token_for(way, person, one, ours=ours, scope=scope), way, registry)
-        }
-
-        assert {person for person, *_ in gone} == set(people)
-        assert {(one, ours) for _, one, ours in gone} == set(through)
-        assert way.scopes
+        _hold_all(way, {one: got for one, got in gone(way, registry).items() if got})
 
 
-def ways(*grants: Grant, **changes: object) -> list[Way]:
+@given(registries(), st.sampled_from(API_SCOPES), st.sampled_from([CALENDAR_API, ROOMS_API]))
+def test_every_way_to_a_scope_leads_there(registry: Registry, scope: str, resource: str) -> None:
+    """Who is denied that scope is not on its list, whatever else they may have."""
+    if scope not in registry.resources[resource].scopes:
+        return
+
+    for way in who_can(resource, scope, registry, NOW):
+        assert all(scope in meaning for meaning in way.scopes.values())
+        _hold_all(way, {one: got for one, got in gone(way, registry).items() if scope in got})
+
+
+def _hold_all(way: Way, found: dict[tuple[str, str, bool], Scope]) -> None:
+    people = set(way.people or ("somebody",))
+    through = {(one, False) for one in way.agents} | {(one, True) for one in way.before}
+    through |= {("any-agent", False)} if way.any_agent else set()
+    assert {person for person, _, _ in found} == people
+    assert {(one, ours) for _, one, ours in found} == through
+    assert way.scopes
+    assert frozenset().union(*way.scopes.values()) <= frozenset().union(*found.values())
+
+
+def ways(*grants: Grant | Deny, **changes: object) -> list[Way]:
     """What *calendar-mcp* can do by these grants."""
     return what_can(CALENDAR_MCP, a_registry(grants=grants, **changes), NOW)
 
@@ -313,6 +348,94 @@ def test_what_leads_nowhere_is_not_listed() -> None:
     assert who_can(ROOMS_API, None, a_registry(grants=[a_grant()]), NOW) == []
     narrow = a_grant(scopes={"calendar:read": frozenset({"events.read"})})
     assert who_can(CALENDAR_API, "events.write", a_registry(grants=[narrow]), NOW) == []
+
+
+STAFF, BOARD = frozenset({"staff"}), frozenset({"board"})
+
+
+def of_groups(*groups: str) -> tuple[Subjects, ...]:
+    """Those who are in one of them."""
+    return (Subjects(issuer=LOGIN, claims={"groups": frozenset(groups)}),)
+
+
+def test_what_is_denied_is_no_way() -> None:
+    """To everyone, to whom it is denied, or through whom; and what a deny may take is said."""
+    grant = a_grant(subjects=(Subjects(issuer=LOGIN, people=frozenset({"alice", "bob"})),))
+    of_bob = (Subjects(issuer=LOGIN, people=frozenset({"bob"})),)
+
+    (way,) = ways(grant, a_deny(scopes=None, subjects=of_bob))
+    (partly,) = ways(grant, a_deny())
+    (elsewhere,) = ways(grant, a_deny(agents=Agents(registered=frozenset({"x"}))))
+
+    assert (way.people, way.denies) == (("alice",), ("no-writing",))
+    assert (partly.scopes, partly.denies) == (
+        {"calendar:read": frozenset({"events.read"})},
+        ("no-writing",),
+    )
+    assert elsewhere.denies == ()
+    assert ways(grant, a_deny(scopes=None)) == []
+    assert ways(grant, a_deny(scopes=None, expires_at=NOW))[0].denies == ()
+
+
+def test_to_whom_a_scope_is_denied_is_not_on_its_list() -> None:
+    """Though on that of another scope."""
+    grant = a_grant(subjects=(Subjects(issuer=LOGIN, people=frozenset({"alice", "bob"})),))
+    deny = a_deny(subjects=(Subjects(issuer=LOGIN, people=frozenset({"bob"})),))
+    registry = a_registry(grants=[grant, deny])
+
+    (writing,) = who_can("calendar", "events.write", registry, NOW)
+    (reading,) = who_can("calendar", "events.read", registry, NOW)
+
+    assert (writing.people, writing.denies) == (("alice",), ("no-writing",))
+    assert (reading.people, reading.denies) == (("alice", "bob"), ())
+
+
+def test_whoever_is_not_in_a_group_that_is_denied_has_a_way() -> None:
+    """One value of a claim is enough for a grant; a deny of another is no matter then."""
+    grant = a_grant(subjects=of_groups("staff", "board"))
+
+    (way,) = ways(grant, a_deny(subjects=of_groups("board"), scopes=None))
+    none = ways(a_grant(subjects=of_groups("board")), a_deny(subjects=of_groups("board")))
+
+    assert (way.people, way.denies) == ((), ("no-writing",))
+    assert list(none[0].scopes) == ["calendar:read"]
+
+
+def test_a_subject_who_is_denied_has_no_way() -> None:
+    """Asked of by name; and a deny of somebody else is not theirs."""
+    deny = a_deny(scopes=None, subjects=(Subjects(issuer=LOGIN, people=frozenset({"bob"})),))
+    registry = a_registry(grants=[a_grant(), deny])
+
+    (way,) = what_can(f"{ALIAS}|alice", registry, NOW)
+
+    assert way.denies == ()
+    assert what_can(f"{ALIAS}|bob", registry, NOW) == []
+
+
+def test_a_deny_of_claims_closes_the_second_hop() -> None:
+    """A token of ours does not say that it is for somebody else."""
+    deny = a_deny(
+        client=CALENDAR_API_CLIENT, resource=ROOMS_API, subjects=of_groups("board"), scopes=None
+    )
+    grants = [a_grant(), the_next_grant(), deny]
+
+    (open_,) = what_can(CALENDAR_API_CLIENT, a_registry(grants=grants[:2]), NOW)
+    (closed,) = what_can(CALENDAR_API_CLIENT, a_registry(grants=grants), NOW)
+
+    assert (open_.before, closed.before) == ((CALENDAR_MCP,), ())
+
+
+def test_through_whom_a_token_of_ours_came_is_not_known_beforehand() -> None:
+    """A deny of an agent may take from those who come through it, at the second hop, too."""
+    deny = a_deny(
+        client=CALENDAR_API_CLIENT, resource=ROOMS_API, agents=a_grant().agents, scopes=None
+    )
+
+    (way,) = what_can(
+        CALENDAR_API_CLIENT, a_registry(grants=[a_grant(), the_next_grant(), deny]), NOW
+    )
+
+    assert (way.before, way.denies) == ((CALENDAR_MCP,), ("no-writing",))
 
 
 @pytest.mark.parametrize(

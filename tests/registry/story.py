@@ -6,6 +6,8 @@ from typing import Any
 import yaml
 
 from delegation.domain.registry import Registry
+from delegation.registry.documents import read
+from delegation.registry.entries import Entries, collect
 from delegation.registry.loader import Snapshot, parse
 
 OUR_ISSUER = "https://sts.example.com"
@@ -69,12 +71,69 @@ WITH_ACTORS = ACTOR_ISSUERS + STORY.replace(
 )
 """The story where *calendar-mcp* may show the tokens of another client and of two workloads."""
 
+TEAMS = """\
+teams:
+  - id: desk
+    owner: desk team
+    clients: [calendar-mcp]
+    subjects:
+      - {issuer: corp, claims: {groups: [staff]}}
+  - id: guests
+    subjects: [{issuer: corp, people: [bob]}]
+grants:
+  - id: desk-writes
+    mode: shadow
+    client: {team: desk}
+    subjects: [{team: desk}, {issuer: corp, people: [alice]}]
+    agents: any
+    resource: https://calendar.example.com/api
+    scopes: {"calendar:write": [events.write]}
+    expires: never
+  - id: no-writing
+    effect: deny
+    client: {team: desk}
+    subjects: [{team: guests}]
+    agents: any
+    resource: https://calendar.example.com/api
+    scopes: [events.write]
+    expires: 2027-01-01T00:00:00Z
+tests:
+  - name: staff may read
+    client: calendar-mcp
+    subject: corp|alice
+    agent: desk-agent
+    mcp_scope: ["calendar:read"]
+    claims: {groups: [staff]}
+    resource: calendar
+    expect: {granted: [events.read]}
+  - name: calendars lead to no rooms
+    client: calendar-api
+    hops: [calendar-mcp]
+    subject: corp|alice
+    agent: desk-agent
+    resource: https://rooms.example.com/api
+    scope: [rooms.read]
+    at: 2026-12-01T00:00:00Z
+    expect: {refused: no_grant}
+"""
+"""A second file of the story: teams, a grant in shadow, a deny, and tests."""
+
 
 def of(*files: str | bytes, issuer: str = OUR_ISSUER) -> Registry:
     """The registry of these files, which are called `0.yaml`, `1.yaml` and so on."""
     contents = [file.encode() if isinstance(file, str) else file for file in files]
     named = tuple((f"{number}.yaml", content) for number, content in enumerate(contents))
     return parse(Snapshot(named), issuer=issuer)
+
+
+def entries(*files: str) -> Entries:
+    """The entries of these files, which are right in themselves."""
+    found = Entries()
+    for number, text in enumerate(files):
+        of_this_file, problems = collect(read(f"{number}.yaml", text.encode()))
+        assert not problems
+        found.add(of_this_file)
+    return found
 
 
 class _Dumper(yaml.SafeDumper):

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delegation.domain.grants import Agents, Grant, Subjects
+from delegation.domain.grants import Agents, Deny, Grant, Mode, Subjects
 from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, PublishedKeys
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
@@ -140,16 +140,23 @@ def subjects(draw: st.DrawFn, issuer: TrustedIssuer) -> Subjects:
 
 
 @st.composite
-def grants(draw: st.DrawFn, number: int, resource: Resource, issuer: TrustedIssuer) -> Grant:
-    """A grant for one of the clients that *resource* admits."""
+def grants(draw: st.DrawFn, number: int, resource: Resource, issuer: TrustedIssuer) -> Grant | Deny:
+    """A grant for one of the clients that *resource* admits, or a deny for any."""
     known = st.sampled_from(sorted(resource.scopes))
     agents = draw(st.frozensets(words, max_size=2))
+    common: dict[str, Any] = {
+        "id": f"grant/{number}",
+        "resource": resource.identifier,
+        "subjects": tuple(draw(st.lists(subjects(issuer), min_size=1, max_size=2))),
+        "agents": Agents(registered=agents, any=not agents),
+        "mode": draw(st.sampled_from(Mode)),
+    }
+    if draw(st.booleans()):
+        denied = draw(st.none() | st.frozensets(known, min_size=1))
+        return Deny(**common, client=draw(st.sampled_from(CLIENTS)), scopes=denied)
     return Grant(
-        id=f"grant/{number}",
+        **common,
         client=draw(st.sampled_from(sorted(resource.clients))),
-        resource=resource.identifier,
-        subjects=tuple(draw(st.lists(subjects(issuer), min_size=1, max_size=2))),
-        agents=Agents(registered=agents, any=not agents),
         scopes=draw(
             st.dictionaries(
                 st.sampled_from(SCOPES), st.frozensets(known, min_size=1), min_size=1, max_size=3
@@ -210,8 +217,13 @@ def as_content(registry: Registry) -> dict[str, Any]:
         "actor_issuers": [_actor_issuer(one) for one in registry.actor_issuers.values()],
         "clients": [_client(one, registry) for one in registry.clients.values()],
         "resources": [_resource(one) for one in found.values()],
-        "grants": [_grant(one, registry) for some in registry.grants.values() for one in some],
+        "grants": [_grant(one, registry) for one in _all_grants(registry)],
     }
+
+
+def _all_grants(registry: Registry) -> list[Grant | Deny]:
+    places = (registry.grants, registry.denies, registry.shadows)
+    return [one for place in places for some in place.values() for one in some]
 
 
 def _issuer(one: TrustedIssuer) -> dict[str, Any]:
@@ -284,10 +296,12 @@ def _resource(one: Resource) -> dict[str, Any]:
     )
 
 
-def _grant(one: Grant, registry: Registry) -> dict[str, Any]:
-    plain = ("id", "client", "resource", "chain_limit")
-    flags = ("services", "cycles", "downscope", "single_use")
-    return {name: getattr(one, name) for name in plain + flags} | {
+def _grant(one: Grant | Deny, registry: Registry) -> dict[str, Any]:
+    common = {
+        "id": one.id,
+        "client": one.client,
+        "resource": one.resource,
+        "mode": one.mode.value,
         "subjects": [
             _without_empty(
                 {
@@ -300,10 +314,21 @@ def _grant(one: Grant, registry: Registry) -> dict[str, Any]:
             for each in one.subjects
         ],
         "agents": "any" if one.agents.any else list(one.agents.registered),
-        "scopes": _lists(one.scopes),
-        "lifetime": int(one.lifetime.total_seconds()),
         "expires": "never" if one.expires_at is None else one.expires_at.isoformat(),
     }
+    if isinstance(one, Deny):
+        denied = "any" if one.scopes is None else list(one.scopes)
+        return common | {"effect": "deny", "scopes": denied}
+    plain = ("chain_limit", "services", "cycles", "downscope", "single_use")
+    return (
+        common
+        | {name: getattr(one, name) for name in plain}
+        | {
+            "effect": "allow",
+            "scopes": _lists(one.scopes),
+            "lifetime": int(one.lifetime.total_seconds()),
+        }
+    )
 
 
 def _lists(mapping: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
@@ -365,6 +390,8 @@ GRANT = yaml.safe_load(story.STORY)["grants"][0] | {
     "downscope": True,
     "single_use": False,
     "subjects": [{"issuer": "corp", "people": ["alice", "desk-agent"]}],
+    "effect": "allow",
+    "mode": "enforce",
 }
 
 
@@ -400,6 +427,29 @@ def test_a_grant_with_an_empty_key_is_no_wider(key: str, empty: object) -> None:
     less = _loaded(GRANT | {key: empty})
 
     assert less is None or _matches(less) <= _matches(whole)
+
+
+DENY = {
+    name: value
+    for name, value in GRANT.items()
+    if name
+    in {"id", "client", "subjects", "agents", "resource", "expires", "mode", "owner", "description"}
+} | {"effect": "deny", "scopes": ["events.read"]}
+
+
+@pytest.mark.standard("8693-5-1")
+@pytest.mark.parametrize("key", sorted(DENY))
+@pytest.mark.parametrize("empty", ["left out", None, "", [], {}, 0, False], ids=repr)
+def test_a_deny_that_loses_a_key_never_gives(key: str, empty: object) -> None:
+    """Whatever it was, it is invalid then, or denies as much as before."""
+    deny = {name: value for name, value in DENY.items() if name != key}
+    registry = _loaded(deny if empty == "left out" else deny | {key: empty})
+
+    if registry is not None:
+        [[whole]] = story.of(_file(DENY)).denies.values()
+        assert registry.denies == {(whole.client, whole.resource): (whole,)}
+        assert not registry.grants
+        assert key in {"owner", "description", "mode"}
 
 
 @pytest.mark.parametrize("key", ["issuer", "people", "claims", "everyone"])

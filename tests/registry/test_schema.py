@@ -11,9 +11,12 @@ from pydantic import BaseModel
 from delegation.registry.schema import (
     SECTIONS,
     File,
+    GrantedEntry,
     KeyEntry,
     PresentableActors,
+    RefusedEntry,
     SubjectsEntry,
+    TeamName,
     schema,
     schema_text,
 )
@@ -84,7 +87,17 @@ def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [File, *SECTIONS.values(), KeyEntry, PresentableActors, SubjectsEntry]
+    "model",
+    [
+        File,
+        *SECTIONS.values(),
+        GrantedEntry,
+        KeyEntry,
+        PresentableActors,
+        RefusedEntry,
+        SubjectsEntry,
+        TeamName,
+    ],
 )
 def test_every_key_is_described(model: type[BaseModel]) -> None:
     """Whoever hovers over a key is told what it means."""
