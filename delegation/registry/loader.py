@@ -112,8 +112,7 @@ class Parser:
 
     def parse(self, files: Snapshot) -> Registry:
         """The registry that *files* describe. Raises `RegistryInvalid` with all that is wrong."""
-        entries, problems = self._collected(files)
-        problems += check(entries, issuer=self._issuer, admin_audience=self._admin_audience)
+        entries, problems = self.examine(files)
         if problems:
             raise RegistryInvalid(problems)
         return build(
@@ -122,6 +121,12 @@ class Parser:
             revision=files.revision,
             admin_audience=self._admin_audience,
         )
+
+    def examine(self, files: Snapshot) -> tuple[Entries, list[Problem]]:
+        """The entries of *files* that are right in themselves, and all that is wrong."""
+        entries, problems = self._collected(files)
+        problems += check(entries, issuer=self._issuer, admin_audience=self._admin_audience)
+        return entries, problems
 
     def _collected(self, files: Snapshot) -> tuple[Entries, list[Problem]]:
         """The entries of all *files*, in order, and what is wrong with those left out."""

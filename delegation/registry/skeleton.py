@@ -3,6 +3,9 @@
 from importlib.resources import files
 from pathlib import Path
 
+from delegation.registry.fmt import SCHEMA
+from delegation.registry.schema import schema_text
+
 
 class AlreadyThere(Exception):
     """There is a registry already; it is left as it is."""
@@ -11,6 +14,7 @@ class AlreadyThere(Exception):
 def write_skeleton(directory: Path, *, secret: str) -> Path:
     """Write a first file into *directory*, made if it is not there; its path.
 
+    Beside it stands the schema that it names, for editors: no file of the registry itself.
     *secret* is the digest of the example client's secret, as the registry keeps it. Raises
     `AlreadyThere` where the directory holds anything, and `OSError`.
     """
@@ -19,5 +23,6 @@ def write_skeleton(directory: Path, *, secret: str) -> Path:
         raise AlreadyThere(f"{directory} is not empty, and is left as it is")
     path = directory / "registry.yaml"
     text = files(__package__).joinpath("skeleton.yaml").read_text(encoding="utf-8")
+    (directory / SCHEMA).write_text(schema_text(), encoding="utf-8")
     path.write_text(text.replace("DIGEST", secret), encoding="utf-8")
     return path
