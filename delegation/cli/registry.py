@@ -4,6 +4,8 @@ import click
 import yaml
 
 from delegation.cli.common import give_up
+from delegation.cli.linting import format_files, lint_files
+from delegation.cli.planning import make_plan, run_tests
 from delegation.cli.questions import ask_can_i, ask_what_can, ask_who_can
 from delegation.registry.schema import schema_text
 from delegation.resource_metadata import NotUsable, resource_metadata
@@ -14,8 +16,16 @@ def registry() -> None:
     """The reviewed files: trusted issuers, clients, resources, grants."""
 
 
-for question in (ask_can_i, ask_what_can, ask_who_can):
-    registry.add_command(question)
+for command in (
+    ask_can_i,
+    ask_what_can,
+    ask_who_can,
+    lint_files,
+    format_files,
+    run_tests,
+    make_plan,
+):
+    registry.add_command(command)
 
 
 @registry.command()

@@ -15,7 +15,7 @@ import jwt
 import pytest
 
 from delegation import wiring
-from delegation.audit.drain import Drain
+from delegation.audit.segments import Directory, Trail
 from delegation.dev.cast import ROOMS_API
 from delegation.domain.administration import Stop
 from delegation.domain.grants import DEFAULT_LIFETIME, MAX_LIFETIME
@@ -36,6 +36,7 @@ from tests.attacks.attack import (
     must_be_proper,
 )
 from tests.attacks.endpoint import Answer, Endpoint
+from tests.audit.trails import KEY
 from tests.docs.pages import ROOT, run, table
 from tests.world import SIGNED_API, SIGNING, SIGNING_MCP, Login, TestWorld, a_test_world
 
@@ -309,7 +310,7 @@ def test_a_dead_token_can_be_revived_in_the_store(world: TestWorld) -> None:
 
 
 def test_events_can_be_forged_in_the_store(world: TestWorld, tmp_path: Path) -> None:
-    """Until they are drained they are whatever the store says."""
+    """Until they are sealed they are whatever the store says."""
     root, endpoint = somebody(world)
     endpoint.exchange()
     stream = place(world, root).events
@@ -318,15 +319,12 @@ def test_events_can_be_forged_in_the_store(world: TestWorld, tmp_path: Path) -> 
     forged = json.dumps(json.loads(fields[b"event"]) | {"client": "notes-mcp"})
 
     store(world).xadd(stream, fields | {b"event": forged}, id=f"{int(entry.split(b'-')[0])}-1")
-    Drain(source=wiring.undrained_events(world.world.store), directory=tmp_path)()
+    for _ in wiring.sealer(world.world.store, Directory(tmp_path), KEY)():
+        pass
 
-    lines = [
-        json.loads(line)
-        for file in tmp_path.glob("*.jsonl")
-        for line in file.read_text().splitlines()
-    ]
+    events = [record.exported() for record in Trail(Directory(tmp_path)).records()]
     assert [
-        line["client"] for line in lines if line.get("subject", {}).get("sub") == root.subject
+        event["client"] for event in events if event.get("subject", {}).get("sub") == root.subject
     ] == ["notes-mcp"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from delegation.domain.administration import Administration, Administrator, Capability, Stop
+from delegation.domain.case import Origin
 from delegation.domain.locks import BookedLock, Durability, Kind, LockOrder, State, Target
 from delegation.domain.parties import Identity
 from delegation.domain.ports import Page
@@ -72,7 +73,7 @@ def test_a_repetition_orders_the_same_end() -> None:
     first = a_lock("1")
     known = replace(first, order=replace(first.order, ends_at=1_000))
 
-    def lock(order: LockOrder) -> Durability:
+    def lock(order: LockOrder, _origin: Origin | None) -> Durability:
         ordered.append(order)
         return Durability()
 
