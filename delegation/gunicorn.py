@@ -3,8 +3,10 @@
 import gc
 import os
 import sys
+from typing import Any
 
 from delegation.lastgood import shared
+from delegation.metrics.sharing import Sharing
 from delegation.settings import Settings
 from delegation.wiring import REGISTRY, SIGNING_KEYS
 
@@ -43,5 +45,32 @@ limit_request_fields = 64
 limit_request_field_size = 8190
 accesslog = None
 
-# The source address of an event is the peer's: no header can change it.
+# The source address is the peer's: which header may change it is for our own settings alone.
 forwarded_allow_ips = ""
+
+_sharing: Sharing | None = None
+
+
+def on_starting(server: Any) -> None:
+    """Serve what the workers of the token service count, where that is asked for."""
+    global _sharing  # noqa: PLW0603, gunicorn knows functions alone
+    if _settings.metrics_bind is not None and server.app.app_uri == "delegation.wsgi:application":
+        _sharing = Sharing(_settings.metrics_bind, workers=_settings.workers)
+
+
+def pre_fork(_server: Any, worker: Any) -> None:
+    """A worker counts in a place of its own."""
+    if _sharing is not None:
+        _sharing.take(worker)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Its place is another's."""
+    if _sharing is not None:
+        _sharing.leave(worker)
+
+
+def on_exit(_server: Any) -> None:
+    """All have gone."""
+    if _sharing is not None:
+        _sharing.close()

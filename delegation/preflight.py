@@ -10,9 +10,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from delegation import wiring
-from delegation.jose.keyring import Keyring
+from delegation.audit.keys import parse_keys
+from delegation.audit.note import SignerKey, VerifierKey
+from delegation.jose.keyring import Keyring, read_private
 from delegation.jose.keys import ALGORITHMS
 from delegation.ledger.store import Store
 from delegation.registry.loader import load
@@ -36,7 +39,7 @@ class Problem:
 
 
 class KeysUnusable(Exception):
-    """There are no signing keys to be had; the message says what to do."""
+    """There are no keys to be had; the message says what to do."""
 
 
 def problems(environ: Mapping[str, str]) -> list[Problem]:
@@ -103,6 +106,45 @@ def keyring(path: Path) -> Keyring:
         raise KeysUnusable(message) from error
 
 
+def audit_keys(settings: Settings) -> tuple[SignerKey, list[VerifierKey]]:
+    """The key that checkpoints are signed with, and those that were. Raises `KeysUnusable`.
+
+    It is none that tokens are signed with, as far as this process may see these.
+    """
+    path = settings.audit_key
+    if path is None:
+        raise KeysUnusable(
+            "DELEGATION_AUDIT_KEY is not set: make a key with `delegation audit new-key`, and set "
+            "it to its file"
+        )
+    try:
+        key, former = parse_keys(read_private(path))
+    except OSError as error:
+        raise KeysUnusable(
+            f"{path} cannot be read ({error.strerror}): set DELEGATION_AUDIT_KEY to a file that "
+            "this user may read"
+        ) from error
+    except ValueError as error:
+        raise KeysUnusable(f"{path}: {error}") from error
+    if _signs_tokens(key.verifier, settings.signing_keys):
+        raise KeysUnusable(
+            f"{path} holds a key that signs tokens: make one of its own with "
+            "`delegation audit new-key`"
+        )
+    return key, former
+
+
+def _signs_tokens(audit: VerifierKey, path: Path) -> bool:
+    try:
+        keys = Keyring.load(path).keys
+    except (OSError, ValueError):  # the sealer need not have them
+        return False
+    ours = (key.public.key for key in keys)
+    return any(
+        isinstance(key, Ed25519PublicKey) and key.public_bytes_raw() == audit.public for key in ours
+    )
+
+
 @contextmanager
 def store(settings: Settings) -> Iterator[Store]:
     """The store that the settings name, closed afterwards."""
@@ -163,7 +205,10 @@ def _keys(settings: Settings) -> Iterator[Problem]:
 
 
 _REMEDIES = {
-    "no_layout": "the store is not laid out: run `delegation ledger init`",
+    "no_layout": (
+        "the store is not laid out: run `delegation ledger init` if it is a new one, and "
+        "`delegation ledger replay-locks` if it has lost what it knew"
+    ),
     "other_layout_version": (
         "the store was laid out by another version of the service: run that version"
     ),
@@ -178,7 +223,7 @@ _REMEDIES = {
         "check the store itself, and the password in DELEGATION_REDIS_URL"
     ),
     "ledger_evicts": "the store may drop locks when it is full: set maxmemory-policy noeviction",
-    "too_many_undrained_events": "the store is full of events: run `delegation audit drain`",
+    "too_many_undrained_events": "the store is full of events: run `delegation audit seal`",
     "clocks_differ": "this clock and the store's differ by more than two seconds: synchronise them",
 }
 

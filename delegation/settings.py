@@ -10,6 +10,7 @@ from typing import Any, Self
 from delegation.domain.parties import is_name
 from delegation.domain.registry import usual_admin_audience
 from delegation.domain.resources import is_resource_uri
+from delegation.proxies import TrustedProxies
 from delegation.storeurl import StoreUrl
 
 PREFIX = "DELEGATION_"
@@ -70,8 +71,12 @@ class Settings:
     redis_timeout: float
     max_undrained_events: int
     refusals_per_minute: int
+    trusted_proxies: TrustedProxies
     admin_bind: str
     admin_audience: str
+    metrics_bind: str | None = None
+    audit_key: Path | None = None
+    audit_directory: Path | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -188,6 +193,12 @@ def _bind(text: str) -> str:
     return text
 
 
+def _metrics_bind(text: str) -> str:
+    if text.startswith("unix:"):
+        raise ValueError("must be host:port or [address]:port")
+    return _bind(text)
+
+
 def _between(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", text, re.ASCII) or not least <= int(text) <= most:
@@ -252,7 +263,7 @@ SETTINGS = (
     ),
     Setting(
         name="MAX_UNDRAINED_EVENTS",
-        meaning="events that a partition keeps in each of its streams until they are drained; with "
+        meaning="events that a partition keeps in each of its streams until they are sealed; with "
         "more, nothing is issued",
         read=_between(1, 1_000_000_000),
         default="10000",
@@ -263,6 +274,13 @@ SETTINGS = (
         "counted",
         read=_between(1, 1_000_000),
         default="60",
+    ),
+    Setting(
+        name="TRUSTED_PROXIES",
+        meaning="the networks of the proxies in front of us: what these say in `X-Forwarded-For` "
+        "is where a request came from; for all others it is the peer",
+        read=TrustedProxies.parse,
+        default="none",
     ),
     Setting(
         name="ADMIN_BIND",
@@ -276,6 +294,23 @@ SETTINGS = (
         "issuer and `/admin`",
         read=_admin_audience,
     ),
+    Setting(
+        name="METRICS_BIND",
+        meaning="where `/metrics` is served, to whoever can reach it: host:port; unset: nowhere",
+        read=_metrics_bind,
+    ),
+    Setting(
+        name="AUDIT_KEY",
+        meaning="the file with the key that `delegation audit seal` signs with; nothing else needs "
+        "it",
+        read=Path,
+    ),
+    Setting(
+        name="AUDIT_DIRECTORY",
+        meaning="the directory with the sealed segments: where `delegation audit seal` puts them, "
+        "and where events are read that are no longer in the store",
+        read=Path,
+    ),
 )
 """Every variable of the service, in the order in which people meet them."""
 
@@ -284,6 +319,7 @@ CLIENT_SIDE = frozenset(
         "ADMIN_API",
         "ADMIN_TOKEN",
         "CLIENT_ID",
+        "CLIENT_KEY_FILE",
         "CLIENT_SECRET",
         "CLIENT_SECRET_FILE",
         "JWKS_URI",

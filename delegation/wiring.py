@@ -2,15 +2,22 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from flask import Flask
 
 from delegation.audit.acts import Acts
 from delegation.audit.events import Events
+from delegation.audit.inquiry import Inquiry
+from delegation.audit.note import SignerKey, VerifierKey
+from delegation.audit.reading import Reader
+from delegation.audit.seal import Sealer
+from delegation.audit.segments import Directory, Segments
 from delegation.domain.administration import Administration, Administrator
 from delegation.domain.alarms import Alarm
 from delegation.domain.errors import Cause, Unavailable
@@ -19,7 +26,7 @@ from delegation.domain.introspection import Introspection
 from delegation.domain.registry import Registry
 from delegation.domain.revocation import Revocation
 from delegation.jose.jwks import ForeignKeys
-from delegation.jose.keyring import Keyring, read_private
+from delegation.jose.keyring import Keyring, Status, read_private
 from delegation.jose.keys import ALGORITHMS
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
@@ -34,15 +41,21 @@ from delegation.ledger.partitions import Partitions
 from delegation.ledger.presence import RedisPresence
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
+from delegation.metrics.meter import Meter
+from delegation.metrics.tally import Tally
 from delegation.presence import Reporter
-from delegation.registry.loader import Parser, Snapshot, load, snapshot
+from delegation.proxies import TrustedProxies
+from delegation.registry.loader import Parser, Snapshot, load, parse, snapshot
 from delegation.registry.problems import RegistryInvalid
+from delegation.registry.published import published
 from delegation.settings import Settings
 from delegation.watch import Watched, sight
 from delegation.web.admin.app import create_admin_app
-from delegation.web.admin.service import AdminService, PublicKey
+from delegation.web.admin.service import AdminService, LoadedRegistry, PublicKey
 from delegation.web.app import create_app
 from delegation.web.service import Service
+
+T = TypeVar("T")
 
 REGISTRY = "registry"
 
@@ -67,18 +80,27 @@ class _Issuing:
     published: Mapping[str, object]
 
 
-def application(settings: Settings, *, last_good: Callable[[str], LastGood] | None = None) -> Flask:
+def application(
+    settings: Settings,
+    *,
+    last_good: Callable[[str], LastGood] | None = None,
+    meter: Meter | None = None,
+) -> Flask:
     """The service, ready to serve; it reads registry and keys anew when they change.
 
     *last_good* gives the memory, by name, of what was read and found good: by itself nothing is
-    remembered beyond this process. Raises what its parts raise where they can neither be loaded nor
-    remembered.
+    remembered beyond this process. *meter* measures it: by itself, for nobody. Raises what its
+    parts raise where they can neither be loaded nor remembered.
     """
     configure_logging()
-    remembered = last_good or (lambda _: LastGood())
-    store = connect(settings)
-    ledger = make_ledger(store, settings)
-    foreign_keys = _foreign_keys(store, ledger)
+    remembered, measured = last_good or (lambda _: LastGood()), meter or Meter(Tally())
+    store = connect(settings, measured)
+    ledger = make_ledger(store, settings, measured)
+
+    def fetched(owner: str, succeeded: bool) -> None:  # noqa: FBT001
+        measured.keys_fetched(owner, succeeded, registry())
+
+    foreign_keys = _foreign_keys(store, ledger, measured, fetched)
 
     def issuing(document: bytes) -> _Issuing:
         keyring = Keyring.parse(document)
@@ -88,7 +110,13 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
         return _Issuing(
             keyring=keyring,
             signer=signer,
-            exchange=Exchange(verifier=verifier, ledger=ledger, signer=signer, clock=_now),
+            exchange=Exchange(
+                verifier=verifier,
+                ledger=ledger,
+                signer=signer,
+                clock=_now,
+                stopwatch=measured.stopwatch,
+            ),
             introspection=Introspection(tokens=verifier, exchanges=ledger),
             revocation=Revocation(
                 tokens=verifier,
@@ -99,7 +127,7 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
             published=keyring.public_keys(),
         )
 
-    registry = _watched_registry(settings, remembered(REGISTRY))
+    registry = _watched_registry(settings, remembered(REGISTRY), measured)
     keys = Watched(
         SIGNING_KEYS,
         look=lambda: sight(settings.signing_keys),
@@ -107,18 +135,23 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
         parse=issuing,
         describe=lambda issuing: issuing.keyring.active.kid,
         last_good=remembered(SIGNING_KEYS),
+        told=partial(measured.read, SIGNING_KEYS),
     )
 
     def problems() -> list[str]:
         own = [*registry.problems(), *keys.problems(), *_signing_problems(keys().signer)]
-        return own + ledger.problems()
+        found = own + ledger.problems()
+        measured.problems(found)
+        measured.revision(registry().revision)
+        measured.signing_keys(_since(keys().keyring))
+        return found
 
     registry.watch()
     keys.watch()
     Reporter(
         RedisPresence(store), revision=lambda: registry().revision, problems=problems, clock=_now
     ).start()
-    return create_app(
+    app = create_app(
         Service(
             issuer=settings.issuer,
             registry=registry,
@@ -131,8 +164,10 @@ def application(settings: Settings, *, last_good: Callable[[str], LastGood] | No
             bell=ledger,
             jwks=lambda: keys().published,
             problems=problems,
+            meter=measured,
         )
     )
+    return _behind(settings.trusted_proxies, app)
 
 
 def admin_application(
@@ -144,7 +179,7 @@ def admin_application(
     store = connect(settings)
     ledger = make_ledger(store, settings)
     foreign_keys = _foreign_keys(store, ledger)
-    registry = _watched_registry(settings, remembered(REGISTRY))
+    loaded = _watched_files(settings, remembered(REGISTRY))
     keys = Watched(
         SIGNING_KEYS,
         look=lambda: sight(settings.signing_keys),
@@ -154,24 +189,30 @@ def admin_application(
         last_good=remembered(SIGNING_KEYS),
     )
 
+    def registry() -> Registry:
+        return loaded().registry
+
     def authenticate(token: str) -> Administrator:
         verifier = JwtVerifier(keyring=keys(), keys=foreign_keys, clock=_now)
         return verifier.administrator(token, registry())
 
-    registry.watch()
+    loaded.watch()
     keys.watch()
-    return create_admin_app(
+    app = create_admin_app(
         AdminService(
             audience=settings.admin_audience,
             registry=registry,
+            loaded=lambda: _shown(loaded().files, settings),
             authenticate=authenticate,
             administration=administration(store, registry),
             presence=RedisPresence(store),
             alarms=RedisAlarms(store),
+            trail=_trail(store, settings),
             public_keys=lambda: _public(keys()),
-            problems=lambda: [*registry.problems(), *keys.problems(), *ledger.problems()],
+            problems=lambda: [*loaded.problems(), *keys.problems(), *ledger.problems()],
         )
     )
+    return _behind(settings.trusted_proxies, app)
 
 
 def local_admin_application(settings: Settings, store: Store, *, user: str) -> Flask:
@@ -189,15 +230,25 @@ def local_admin_application(settings: Settings, store: Store, *, user: str) -> F
             # No API is then taken for one that asks each time.
             return Registry.of(issuer=settings.issuer, revision="unreadable")
 
+    def loaded() -> LoadedRegistry:
+        try:
+            files = snapshot(settings.registry)
+            parse(files, issuer=settings.issuer, admin_audience=settings.admin_audience)
+        except RegistryInvalid as invalid:
+            raise Unavailable("registry_invalid") from invalid
+        return _shown(files, settings)
+
     local = Administrator.local(user)
     return create_admin_app(
         AdminService(
             audience=settings.admin_audience,
             registry=registry,
+            loaded=loaded,
             authenticate=lambda _: local,
             administration=administration(store, registry),
             presence=RedisPresence(store),
             alarms=RedisAlarms(store),
+            trail=_trail(store, settings),
             public_keys=lambda: _public(Keyring.load(settings.signing_keys)),
             problems=make_ledger(store, settings).problems,
         ),
@@ -208,29 +259,45 @@ def local_admin_application(settings: Settings, store: Store, *, user: str) -> F
 def administration(store: Store, registry: Callable[[], Registry]) -> Administration:
     """What administrators do, in *store*."""
     return Administration(
-        locks=RedisLocks(store, events=Acts()),
+        locks=locks(store),
         exchanges=RedisExchanges(store),
         registry=registry,
         clock=_now,
     )
 
 
-def connect(settings: Settings) -> Store:
+def locks(store: Store) -> RedisLocks:
+    """What is stopped, in *store*: each order with its event."""
+    return RedisLocks(store, events=Acts())
+
+
+def connect(settings: Settings, meter: Meter | None = None) -> Store:
     """The store that the settings name. Nothing is sent yet."""
-    server = Server(settings.redis_url, timeout=settings.redis_timeout)
+    server = Server(settings.redis_url, timeout=settings.redis_timeout, meter=meter)
     return Store(server, Partitions(settings.partitions))
 
 
-def make_ledger(store: Store, settings: Settings) -> RedisLedger:
+def make_ledger(store: Store, settings: Settings, meter: Meter | None = None) -> RedisLedger:
     """The ledger in *store*."""
     limits = Limits(
         undrained_events=settings.max_undrained_events,
         refusals_per_minute=settings.refusals_per_minute,
     )
-    return RedisLedger(store, events=Events(), limits=limits)
+    return RedisLedger(store, events=Events(), limits=limits, meter=meter)
 
 
-def _foreign_keys(store: Store, ledger: RedisLedger) -> ForeignKeys:
+def _behind(proxies: TrustedProxies, app: Flask) -> Flask:
+    """As Flask wants it, so that *app* is still one."""
+    app.wsgi_app = proxies.before(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    return app
+
+
+def _foreign_keys(
+    store: Store,
+    ledger: RedisLedger,
+    meter: Meter | None = None,
+    fetched: Callable[[str, bool], None] | None = None,
+) -> ForeignKeys:
     """Other parties' keys; where all of a party's are replaced, one alarm for all workers."""
     first = SharedCooldown(store.server, seconds=_ONE_ALARM)
     log = structlog.get_logger(__name__)
@@ -239,25 +306,83 @@ def _foreign_keys(store: Store, ledger: RedisLedger) -> ForeignKeys:
         if first.begin(" ".join(("keys_replaced", owner, *names))):
             ledger.sound(Alarm(cause=Cause.KEYS_REPLACED, about=owner, detail={"keys": names}))
             log.error("alarm", cause=Cause.KEYS_REPLACED, client=None, decision=None, about=owner)
+            if meter is not None:
+                meter.alarm(Cause.KEYS_REPLACED)
 
     cooldown = SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN)
-    return ForeignKeys(cooldown, replaced=replaced)
+    return ForeignKeys(cooldown, replaced=replaced, fetched=fetched)
 
 
-def undrained_events(store: Store) -> Evidence:
-    """The events that stand in *store*."""
-    return Evidence(store)
+def sealer(
+    store: Store, segments: Segments, key: SignerKey, former: Iterable[VerifierKey] = ()
+) -> Sealer:
+    """What moves the events that stand in *store* into *segments*."""
+    return Sealer(Evidence(store), segments, key, former=former, clock=_now)
 
 
-def _watched_registry(settings: Settings, last_good: LastGood) -> Watched[Registry]:
+def reader(store: Store, segments: Segments | None) -> Reader:
+    """What reads the events in *segments*, if there are any, and those that stand in *store*."""
+    return Reader(Evidence(store), segments)
+
+
+def _trail(store: Store, settings: Settings) -> Inquiry:
+    where = settings.audit_directory
+    return Inquiry(reader(store, None if where is None else Directory(where)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    registry: Registry
+    files: Snapshot
+
+
+def _watched_registry(settings: Settings, last_good: LastGood, meter: Meter) -> Watched[Registry]:
     parser = Parser(issuer=settings.issuer, admin_audience=settings.admin_audience)
+    return _watched(
+        settings,
+        last_good,
+        understand=parser.parse,
+        describe=lambda registry: registry.revision,
+        told=partial(meter.read, REGISTRY),
+    )
+
+
+def _watched_files(settings: Settings, last_good: LastGood) -> Watched[_Loaded]:
+    """The same with the files that it was made of, which the workers need not keep."""
+    parser = Parser(issuer=settings.issuer, admin_audience=settings.admin_audience)
+    return _watched(
+        settings,
+        last_good,
+        understand=lambda files: _Loaded(parser.parse(files), files),
+        describe=lambda loaded: loaded.registry.revision,
+    )
+
+
+def _watched(
+    settings: Settings,
+    last_good: LastGood,
+    *,
+    understand: Callable[[Snapshot], T],
+    describe: Callable[[T], str],
+    told: Callable[[bool], None] | None = None,
+) -> Watched[T]:
     return Watched(
         REGISTRY,
         look=lambda: sight(settings.registry),
         read=lambda: snapshot(settings.registry).packed(),
-        parse=lambda packed: parser.parse(Snapshot.unpacked(packed)),
-        describe=lambda registry: registry.revision,
+        parse=lambda packed: understand(Snapshot.unpacked(packed)),
+        describe=describe,
         last_good=last_good,
+        told=told,
+    )
+
+
+def _shown(files: Snapshot, settings: Settings) -> LoadedRegistry:
+    return LoadedRegistry(
+        issuer=settings.issuer,
+        admin_audience=settings.admin_audience,
+        revision=files.revision,
+        files=published(files),
     )
 
 
@@ -268,6 +393,14 @@ def _public(keyring: Keyring) -> list[PublicKey]:
         )
         for key in keyring.keys
     ]
+
+
+def _since(keyring: Keyring) -> dict[str, list[int | None]]:
+    """Since when our keys have the status that they have, by status."""
+    return {
+        status.value: [key.since for key in keyring.keys if key.status is status]
+        for status in Status
+    }
 
 
 def configure_logging() -> None:

@@ -13,7 +13,8 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.util import write_nonblock
 from gunicorn.workers.sync import SyncWorker
 
-from delegation.web.limits import SampledLog
+from delegation.metrics.sharing import meter
+from delegation.web.limits import SampledLog, close_logs, settle_logs
 
 PATIENCE = 5.0
 """Seconds to wait for the next bytes of a request: a worker that waits serves nobody else. Who must
@@ -33,7 +34,9 @@ class Worker(SyncWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._not_served = SampledLog(time.monotonic, level=logging.WARNING)
+        self._not_served = SampledLog(
+            time.monotonic, level=logging.WARNING, suppressed=lambda: meter().line_suppressed()
+        )
         self._told_to_stop = False
 
     def run(self) -> None:
@@ -48,6 +51,12 @@ class Worker(SyncWorker):
                 self.notify()
                 with contextlib.suppress(ConnectionAbortedError):
                     self.accept(self.sockets[0])
+        close_logs()
+
+    def wait(self, timeout: float) -> Any:
+        """Wait for whoever comes next; a flood that has ended leaves its count in the log."""
+        settle_logs()
+        return super().wait(timeout)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Stop, but not in the middle of a request."""
@@ -66,6 +75,7 @@ class Worker(SyncWorker):
         was: not each time, for whoever sends nothing but garbage must not fill the log.
         """
         self._not_served("request_not_served", error=type(exc).__name__)
+        meter().malformed("not_http")
         with contextlib.suppress(OSError):  # the peer is gone
             write_nonblock(client, _answer(_status(exc)))
 

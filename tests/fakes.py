@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from delegation.domain.alarms import Alarm
-from delegation.domain.case import Case
+from delegation.domain.case import Case, Origin
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, Refused, SubjectTokenRejected
 from delegation.domain.exchanges import RecordedExchange
@@ -125,14 +125,16 @@ class ListLocks:
     """Remembers what was stopped; stops nothing."""
 
     orders: list[LockOrder] = field(default_factory=list)
+    origins: list[Origin | None] = field(default_factory=list)
 
     def new_id(self, target: Target, *, key: str | None = None) -> str:
         """An id that can be read."""
         return f"{target.kind.value}:{key}"
 
-    def lock(self, order: LockOrder) -> Durability:
-        """Remember it."""
+    def lock(self, order: LockOrder, origin: Origin | None = None) -> Durability:
+        """Remember it, and where it was ordered from."""
         self.orders.append(order)
+        self.origins.append(origin)
         return Durability()
 
 

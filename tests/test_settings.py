@@ -1,12 +1,14 @@
 """The environment is read strictly: whatever is wrong is said, and nothing is assumed."""
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delegation.proxies import TrustedProxies
 from delegation.settings import SETTINGS, Settings, SettingsInvalid
 from delegation.storeurl import StoreUrl
 
@@ -48,6 +50,7 @@ def test_the_defaults_are_those_of_the_reference() -> None:
         redis_timeout=0.5,
         max_undrained_events=10000,
         refusals_per_minute=60,
+        trusted_proxies=TrustedProxies(),
         admin_bind="127.0.0.1:8081",
         admin_audience="https://sts.example.com/admin",
     )
@@ -62,14 +65,18 @@ def test_every_setting_can_be_set() -> None:
         REDIS_TIMEOUT="1",
         MAX_UNDRAINED_EVENTS="1",
         REFUSALS_PER_MINUTE="1",
+        TRUSTED_PROXIES="10.0.0.0/8, unix",
         ADMIN_BIND="[::1]:9000",
         ADMIN_AUDIENCE="https://admin.example.com",
+        AUDIT_KEY="/run/secrets/audit.key",
     )
 
+    assert found.audit_key == Path("/run/secrets/audit.key")
     assert (found.admin_bind, found.admin_audience) == ("[::1]:9000", "https://admin.example.com")
     assert (found.partitions, found.workers, found.redis_timeout) == (1024, 64, 1.0)
     assert (found.bind, found.max_undrained_events) == ("unix:/run/delegation.sock", 1)
     assert found.refusals_per_minute == 1
+    assert found.trusted_proxies == TrustedProxies(networks=(ip_network("10.0.0.0/8"),), unix=True)
 
 
 def test_every_problem_is_said_at_once() -> None:
@@ -188,6 +195,7 @@ WRONG = {
     "REDIS_TIMEOUT": ["0", "0.0", "1.1", "-1", "nan", "inf", "1e-1", ".5", "0.5s"],
     "MAX_UNDRAINED_EVENTS": ["0", "1e4"],
     "REFUSALS_PER_MINUTE": ["0", "60/m"],
+    "TRUSTED_PROXIES": ["*", "10.0.0.1/8", "0.0.0.0/0", "proxy.example.com", "none,unix"],
 }
 
 

@@ -13,7 +13,9 @@ from secrets import token_urlsafe
 from typing import Any
 
 import redis
+from jsonschema import Draft202012Validator
 
+from delegation.audit.events import schema
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.world import World, running_world
 from delegation.jose.keyring import SigningKey, Status, new_key
@@ -215,6 +217,38 @@ class Books:
                     return event
         raise AssertionError("the refusal is not in the ledger")
 
+    def exchange(self, decision: str) -> dict[str, Any]:
+        """The event of an exchange that was written lately, by its decision's id."""
+        for _, fields in self.store.xrevrange(f"dlg:{{{decision.partition('-')[0]}}}:events"):
+            event: dict[str, Any] = json.loads(fields[b"event"])
+            if event.get("decision") == decision:
+                return event
+        raise AssertionError("the exchange is not in the ledger")
+
+    def must_hold_to_the_schema(self) -> None:
+        """Every event that still stands is as the schema has it: one of each shape is looked at."""
+        validator = Draft202012Validator(schema())
+        shapes: dict[Any, dict[str, Any]] = {}
+        for stream in ("events", "refusals"):
+            for key in self.store.scan_iter(f"dlg:*:{stream}", count=10_000):
+                for number, fields in self.store.xrevrange(key, count=1_000):
+                    event = json.loads(fields[b"event"])
+                    place = b"%b:0:%b" % (fields[b"epoch"], stream.encode())
+                    head = {"id": f"{place.decode()}:{int(number.partition(b'-')[0])}", "at": _AT}
+                    shapes[_shape(event)] = head | event
+        for event in shapes.values():
+            validator.validate(event)
+
+
+_AT = "2026-11-20T12:00:00.000Z"
+
+
+def _shape(event: Mapping[str, Any]) -> frozenset[tuple[str, frozenset[str]]]:
+    """Which members it has, and which these have; and which of all kinds it is."""
+    members = ((name, value if isinstance(value, dict) else ()) for name, value in event.items())
+    said = frozenset({str(event["type"]), str(event.get("cause"))})
+    return frozenset({("", said), *((name, frozenset(below)) for name, below in members)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestWorld:
@@ -253,7 +287,7 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
     directory.chmod(0o700)
     own = {client: new_secret() for client in (IDLE, ODD, TEAM, TEAM_API_CLIENT, AUDITOR)}
     signing = {client: new_key(status=Status.ACTIVE) for client in (SIGNING, TEAM, PLANNER)}
-    # Nobody drains here while tests run, some of which send a hundred thousand requests.
+    # Nobody seals here while tests run, some of which send a hundred thousand requests.
     roomy = {"REFUSALS_PER_MINUTE": "1000000", "MAX_UNDRAINED_EVENTS": "1000000"}
     settings = {f"DELEGATION_{name}": value for name, value in roomy.items()} | overrides
     with (
@@ -299,6 +333,7 @@ def a_test_world(directory: Path, *, workers: int = 2, **overrides: str) -> Iter
             planner=planner,
             secrets={**world.secrets, **own},
         )
+        Books(store).must_hold_to_the_schema()
 
 
 def _entries(

@@ -1,6 +1,7 @@
 """What the event of a decision says: who, for whom, what, why, from what. Never a token.
 
-`event.schema.json` beside this module is the contract; a change of meaning raises *VERSION*.
+`event.schema.json` beside this module is the contract; a change of meaning raises *VERSION*. What
+only the store knows, it adds: when, and of an exchange the lineage beyond its parent.
 """
 
 import json
@@ -9,13 +10,16 @@ from importlib.resources import files
 from typing import Any
 
 from delegation.domain.alarms import Alarm
-from delegation.domain.case import Case
+from delegation.domain.case import Case, Claimed
 from delegation.domain.delegations import Delegation
-from delegation.domain.errors import ALARMING, Refused
+from delegation.domain.errors import ALARMING, InvalidScope, Refused
 from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import VerifiedActor, VerifiedToken
 
 VERSION = 1
+
+_to_json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 _ASKED_LIMIT = 512
 """Characters kept of what a client asked for and was refused."""
@@ -56,9 +60,12 @@ class Events:
                 "type": "refusal",
                 "decision": decision,
                 "error": refused.error,
+                "reason": refused.reason.value,
                 "cause": refused.cause.value,
                 "alarm": refused.cause in ALARMING or None,
                 "detail": _bounded(refused.detail),
+                "required_scope": _required(refused),
+                "shadow": _shadow(refused.shadow),
                 **_circumstances(case),
                 **_asked(case),
                 **({} if case.subject is None else _subject(case.subject)),
@@ -92,24 +99,53 @@ def _exchange(kind: str, delegation: Delegation, case: Case) -> dict[str, Any]:
         "scope": _scope(delegation),
         "grant": delegation.grant,
         "limits": {name: delegation.limits[name] for name in _fitting(delegation.limits)},
+        "shadow": _shadow(delegation.shadow),
         "expires_at": int(delegation.expires_at.timestamp()),
-        "txn": delegation.txn if delegation.txn != delegation.id else None,
+        "txn": delegation.txn,
+    }
+
+
+def _shadow(shadow: Shadow | None) -> dict[str, Any] | None:
+    if shadow is None:
+        return None
+    speaking = {"grants": _fitting(shadow.grants)}
+    if shadow.expires_at is None:
+        return speaking | {"outcome": "refused", "cause": shadow.cause}
+    return speaking | {
+        "outcome": "granted",
+        "grant": shadow.grant,
+        "scope": sorted(shadow.scope),
+        "expires_at": int(shadow.expires_at.timestamp()),
     }
 
 
 def _circumstances(case: Case) -> dict[str, Any]:
     return {
         "client": case.client.id,
+        "mcp_server": case.client.audience,
         "authenticated_by": case.authenticated_by,
         "revision": case.registry.revision,
         "source": case.origin.address,
         "traceparent": case.origin.traceparent,
+        "claimed": _claimed(case.origin.claimed),
+    }
+
+
+def _claimed(claimed: Claimed | None) -> dict[str, Any] | None:
+    if claimed is None:
+        return None
+    return {
+        "mcp_method": claimed.method,
+        "mcp_name": claimed.name,
+        "consent": claimed.consent,
     }
 
 
 def _subject(token: VerifiedToken) -> dict[str, Any]:
+    login = token.authentication.time
     return {
         "subject": _identity(token.subject),
+        "auth_time": None if login is None else int(login.timestamp()),
         "agent": token.agent,
         "parent": {"iss": token.issuer, "id": token.id},
     }
@@ -132,6 +168,13 @@ def _asked(case: Case) -> dict[str, Any]:
             else " ".join(sorted(request.scope))[:_ASKED_LIMIT],
         }
     }
+
+
+def _required(refused: Refused) -> list[str] | None:
+    """What the client was told that would have sufficed."""
+    if not isinstance(refused, InvalidScope) or not refused.required:
+        return None
+    return _fitting(refused.required)
 
 
 def _scope(delegation: Delegation) -> dict[str, Any]:
@@ -178,9 +221,7 @@ def _chain(actors: ActorChain) -> list[dict[str, Any]]:
 
 def encode(event: Mapping[str, Any]) -> bytes:
     """*event* as one line of JSON, without what is not known."""
-    return json.dumps(
-        {"version": VERSION} | _known(event), separators=(",", ":"), default=str
-    ).encode()
+    return _to_json({"version": VERSION} | _known(event)).encode()
 
 
 def _known(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,9 @@ try:
     from delegation.cli.exchange import exchange
     from delegation.cli.keys import keys
     from delegation.cli.overview import alarms, exchanges, locks, tree
+    from delegation.cli.reading import explain, export, prune_segments, query, show_tail, trace
     from delegation.cli.registry import registry
+    from delegation.cli.replay import replay_locks
     from delegation.cli.running import admin, check, demo, dev, serve
     from delegation.cli.setup import clients, init, ledger
 except ModuleNotFoundError as missing:
@@ -29,7 +31,12 @@ def main() -> None:
 
 
 _SERVICE = (admin, audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve)
-_SECURITY = (alarms, exchanges, kill_switch, lock, locks, revoke, tree, unlock)
+_SECURITY = (alarms, exchanges, explain, kill_switch, lock, locks, revoke, tree, unlock)
+
+ledger.add_command(replay_locks)
+
+for reading in (export, prune_segments, query, show_tail, trace):
+    audit.add_command(reading)
 
 for command in (*_SERVICE, *_SECURITY):
     main.add_command(command)

@@ -5,10 +5,11 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any
 
 import click
 import httpx2
@@ -34,10 +35,11 @@ _LOCAL = "http://localhost"
 
 
 class Api:
-    """The admin API. What it refuses ends the command, with the reason and what to do."""
+    """The admin API. What it refuses ends the command with *status*, the reason and what to do."""
 
-    def __init__(self, http: httpx2.Client) -> None:
+    def __init__(self, http: httpx2.Client, status: int = 1) -> None:
         self._http = http
+        self._status = status
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
         """What there is to read; parameters that are `None` are left out."""
@@ -56,7 +58,16 @@ class Api:
             query={"dry_run": "true"} if dry_run else {},
             body={name: value for name, value in body.items() if value is not None},
             key=key,
+            acts=True,
         )
+
+    def ask(self, path: str, question: Mapping[str, object]) -> dict[str, Any]:
+        """The answer to *question*, by which nothing is done; members that are `None` are left out.
+
+        It is asked once.
+        """
+        body = {name: value for name, value in question.items() if value is not None}
+        return self._ask("POST", path, body=body, acts=False)
 
     def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page."""
@@ -73,12 +84,13 @@ class Api:
         method: str,
         path: str,
         *,
-        query: Mapping[str, Any],
+        query: Mapping[str, Any] = MappingProxyType({}),
         body: Mapping[str, object] | None = None,
         key: str = "",
+        acts: bool = False,
     ) -> dict[str, Any]:
         headers = {"Idempotency-Key": key} if key else {}
-        attempts = 1 if body is None else _ATTEMPTS
+        attempts, again = (_ATTEMPTS, _uncertain(key)) if acts else (1, [])
         for attempt in range(1, attempts + 1):
             try:
                 answer = self._http.request(
@@ -86,19 +98,33 @@ class Api:
                 )
             except httpx2.HTTPError as error:
                 if attempt == attempts:
-                    _no_answer(error, body, key)
+                    give_up(_no_answer(error), *again, status=self._status)
             else:
                 if answer.is_success:
-                    return _object(answer)
+                    return self._object(answer)
                 if answer.status_code != httpx2.codes.SERVICE_UNAVAILABLE or attempt == attempts:
-                    _refused(answer, body, key)
+                    give_up(*_refused(answer, self._object(answer), again), status=self._status)
             time.sleep(PAUSE)
         raise AssertionError  # pragma: no cover, the last attempt returns or gives up
 
+    def _object(self, answer: httpx2.Response) -> dict[str, Any]:
+        """The JSON object that was answered; somebody else's server may answer anything."""
+        try:
+            value = answer.json()
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            said = f"it said {answer.status_code}, and no JSON"
+            give_up(f"What answers is no admin API: {said}.", status=self._status)
+        return value
+
 
 @contextmanager
-def reached(api: str | None, token_file: Path | None) -> Iterator[Api]:
-    """The admin API at *api*; without that, what the settings in the environment stand for."""
+def reached(api: str | None, token_file: Path | None, *, status: int = 1) -> Iterator[Api]:
+    """The admin API at *api*; without that, what the settings in the environment stand for.
+
+    Where it refuses or cannot be reached, the command ends with *status*.
+    """
     if api is None:
         with _in_this_process() as http:
             yield Api(http)
@@ -106,7 +132,7 @@ def reached(api: str | None, token_file: Path | None) -> Iterator[Api]:
     try:
         must_be_safe(api)
     except Unusable as error:
-        give_up(f"{error}.")
+        give_up(f"{error}.", status=status)
     hosts = (f"[{host}]" if ":" in host else host for host in LOOPBACK)
     with httpx2.Client(
         base_url=api.rstrip("/"),
@@ -114,7 +140,7 @@ def reached(api: str | None, token_file: Path | None) -> Iterator[Api]:
         timeout=_TIMEOUT,
         mounts={f"all://{host}": None for host in hosts},
     ) as http:
-        yield Api(http)
+        yield Api(http, status)
 
 
 @contextmanager
@@ -122,7 +148,9 @@ def _in_this_process() -> Iterator[httpx2.Client]:
     found = settings("Or name the admin API, with --api or in DELEGATION_ADMIN_API.")
     with _logging_apart(), preflight.store(found) as store:
         app = wiring.local_admin_application(found, store, user=_user())
-        with httpx2.Client(transport=httpx2.WSGITransport(app=app), base_url=_LOCAL) as http:
+        with httpx2.Client(
+            transport=httpx2.WSGITransport(app=app, remote_addr=""), base_url=_LOCAL
+        ) as http:
             yield http
 
 
@@ -157,28 +185,15 @@ def _token(file: Path | None) -> str:
     return token
 
 
-def _object(answer: httpx2.Response) -> dict[str, Any]:
-    """The JSON object that was answered; somebody else's server may answer anything."""
-    try:
-        value = answer.json()
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        give_up(f"What answers is no admin API: it said {answer.status_code}, and no JSON.")
-    return value
-
-
-_Body = Mapping[str, object] | None
-
-
-def _no_answer(error: httpx2.HTTPError, body: _Body, key: str) -> NoReturn:
+def _no_answer(error: httpx2.HTTPError) -> str:
     reason = str(error).rstrip(".") or type(error).__name__
-    give_up(f"The admin API cannot be reached: {reason}.", *_uncertain(body, key))
+    return f"The admin API cannot be reached: {reason}."
 
 
-def _refused(answer: httpx2.Response, body: _Body, key: str) -> NoReturn:
-    """Why, in the API's own words, and what to do."""
-    problem = _object(answer)
+def _refused(
+    answer: httpx2.Response, problem: Mapping[str, Any], again: Sequence[str]
+) -> list[str]:
+    """Why, in the API's own words, and what to do: *again* where the store did not answer."""
     lines = [str(problem.get("title", f"The admin API answered {answer.status_code}."))]
     if "detail" in problem:
         lines.append(f"  {problem['detail']}")
@@ -187,10 +202,10 @@ def _refused(answer: httpx2.Response, body: _Body, key: str) -> NoReturn:
     if "missing" in problem:
         lines.append(f"  missing in partitions {', '.join(map(str, problem['missing']))}")
     if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
-        lines += _uncertain(body, key)
+        lines += again
     name = str(problem.get("type", "")).rpartition("/")[2]
     remedy = _LOOKING.get(name) or _REMEDIES.get(answer.status_code)
-    give_up(*lines, *([remedy] if remedy else []))
+    return [*lines, *([remedy] if remedy else [])]
 
 
 def _option(where: str) -> str:
@@ -204,9 +219,7 @@ def _option(where: str) -> str:
             return where
 
 
-def _uncertain(body: _Body, key: str) -> list[str]:
-    if body is None:
-        return []
+def _uncertain(key: str) -> list[str]:
     again = f" with --key {key}" if key else ""
     return [
         "It may be done in part: do not take it for done.",
@@ -214,12 +227,15 @@ def _uncertain(body: _Body, key: str) -> list[str]:
     ]
 
 
-_OPTIONS = {"ends_at": "until", "Idempotency-Key": "key"}
+_OPTIONS = {"ends_at": "until", "Idempotency-Key": "key", "hops": "hop", "claims": "claim"}
 """Options that are not called as in the API."""
 
 _LOOKING = {
     "unknown-exchange": "`delegation exchanges` lists those that have not expired.",
     "unknown-lock": "`delegation locks --state all` lists those that are not forgotten.",
+    "unaskable": "That is what is in force there: with --registry the same is asked of files.",
+    "audit-trail-unreadable": "Look at DELEGATION_AUDIT_DIRECTORY: `delegation audit verify` says "
+    "what is wrong with it.",
 }
 """Where to look for what is not there."""
 

@@ -1,122 +1,74 @@
-"""Answers to the questions that the registry is asked: for programs, for people, as a diagram."""
+"""Answers to the questions that the registry is asked: for people, and as a diagram."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from delegation.cli.said import table
-from delegation.domain.errors import InvalidScope
-from delegation.domain.nearest import Lack, Missing
-from delegation.domain.parties import Identity
-from delegation.domain.questions import No, Yes
-from delegation.domain.registry import Registry
+from delegation.cli.said import table, who
+from delegation.domain.nearest import Missing
 from delegation.domain.tokens import SEPARATOR, format_scope
-from delegation.domain.ways import Way
 
-ASSUMED = (
-    "IF is what the token must say: claims are not known here, and a token of ours has none.",
-    "AFTER are clients that may hand on a token of ours: whether they obtain it, ask of each.",
-    "MCP SCOPES are what the token must have. Locks are not looked at.",
-)
-"""What `who-can` and `what-can` cannot know: they list whatever some token could lead to."""
+Answer = Mapping[str, Any]
+"""What is answered, as programs get it."""
 
 
-def decided(answer: Yes | No) -> dict[str, Any]:
-    """What `can-i` answers, for programs."""
-    return _issued(answer) if isinstance(answer, Yes) else _refused(answer)
-
-
-def _issued(answer: Yes) -> dict[str, Any]:
-    delegation = answer.delegation
-    lifetime = delegation.expires_at - delegation.issued_at
-    return {
-        "allowed": True,
-        "client": delegation.client,
-        "subject": _identity(delegation.subject),
-        "resource": delegation.resource,
-        "grant": delegation.grant,
-        "scope": sorted(delegation.scope),
-        "expires_in": int(lifetime.total_seconds()),
-        "actors": [_identity(actor.identity) for actor in delegation.actors],
-        "single_use": delegation.single_use,
-        "limits": dict(delegation.limits),
-        "revision": delegation.revision,
-    }
-
-
-def _refused(answer: No) -> dict[str, Any]:
-    refused, near = answer.refused, answer.nearest
-    required = refused.required if isinstance(refused, InvalidScope) else frozenset()
-    nearest = near and {
-        "grant": near.grant.id,
-        "missing": [
-            {"what": lack.missing.value, "of": lack.of, "needed": list(lack.needed)}
-            for lack in near.lacks
-        ],
-    }
-    return {
-        "allowed": False,
-        "client": answer.client,
-        "resource": answer.resource,
-        "error": refused.error,
-        "reason": refused.reason.value,
-        "error_description": refused.description,
-        **({"required_scope": format_scope(required)} if required else {}),
-        "cause": refused.cause.value,
-        "nearest": nearest,
-    }
-
-
-def _identity(identity: Identity) -> dict[str, str]:
-    return {"format": "iss_sub", "iss": identity.issuer, "sub": identity.subject}
-
-
-def decided_lines(answer: Yes | No) -> Iterator[str]:
+def decided_lines(answer: Answer) -> Iterator[str]:
     """What `can-i` answers, for people."""
-    if isinstance(answer, Yes):
-        yield from _issued_lines(answer)
-    else:
-        yield from _refused_lines(answer)
+    yield from _issued_lines(answer) if answer["allowed"] else _refused_lines(answer)
+    for shadow in answer["shadow"]:
+        yield f"  shadow    {_shadow(shadow)}"
 
 
-def _issued_lines(answer: Yes) -> Iterator[str]:
-    shown = _issued(answer)
-    use = ", once for each subject token" if shown["single_use"] else ""
-    yield f"Yes: {shown['client']} would be given a token for {shown['resource']}."
-    yield f"  subject   {_who(shown['subject'])}"
-    yield f"  actors    {' < '.join(map(_who, shown['actors']))}"
-    yield f"  scope     {format_scope(shown['scope'])}"
-    yield f"  lifetime  {shown['expires_in']} s"
-    yield f"  grant     {shown['grant']}{use}"
-    for name, limit in shown["limits"].items():
-        yield f"  limit     {name}, by the {limit.replace('_', ' ')}"
+def _shadow(shadow: Answer) -> str:
+    return f"{', '.join(shadow['grants'])}, if enforced: {_instead(shadow)}"
 
 
-def _refused_lines(answer: No) -> Iterator[str]:
-    shown = _refused(answer)
-    yield f"No: {shown['client']} would be given no token for {shown['resource']}."
-    yield f"  error     {shown['error']}: {shown['error_description']}"
-    yield f"  reason    {shown['reason']}"
-    if "required_scope" in shown:
-        yield f"  required  {shown['required_scope']}"
-    yield f"  cause     {shown['cause']}, which the client is not told"
-    if answer.nearest is None:
+def _instead(shadow: Answer) -> str:
+    if not shadow["allowed"]:
+        return f"refused, {shadow['cause']}"
+    return f"{shadow['grant']} gives {format_scope(shadow['scope'])} until {shadow['expires_at']}"
+
+
+def _issued_lines(answer: Answer) -> Iterator[str]:
+    use = ", once for each subject token" if answer["single_use"] else ""
+    yield f"Yes: {answer['client']} would be given a token for {answer['resource']}."
+    yield f"  subject   {who(answer['subject'])}"
+    yield f"  actors    {' < '.join(map(who, answer['actors']))}"
+    yield f"  scope     {format_scope(answer['scope'])}"
+    yield f"  lifetime  {answer['expires_in']} s"
+    yield f"  grant     {answer['grant']}{use}"
+    for name, limit in answer["limits"].items():
+        yield f"  limit     {name}, by the {_who_cut(limit)}"
+
+
+def _who_cut(limit: str) -> str:
+    kind, is_deny, name = limit.partition(":")
+    return f"{kind} {name}" if is_deny else limit.replace("_", " ")
+
+
+def _refused_lines(answer: Answer) -> Iterator[str]:
+    yield f"No: {answer['client']} would be given no token for {answer['resource']}."
+    yield f"  error     {answer['error']}: {answer['error_description']}"
+    yield f"  reason    {answer['reason']}"
+    if answer["required_scope"] is not None:
+        yield f"  required  {answer['required_scope']}"
+    yield f"  cause     {answer['cause']}, which the client is not told"
+    nearest = answer["nearest"]
+    if nearest is None:
         yield "  nearest   no grant of this client there would help"
         return
-    yield f"  nearest   the grant {answer.nearest.grant.id}, if it were not for this:"
-    for lack in answer.nearest.lacks:
-        yield f"    {lack.missing.value}: {_said(lack)}"
+    yield f"  nearest   the grant {nearest['grant']}, if it were not for this:"
+    for lack in nearest["missing"]:
+        yield f"    {lack['what']}: {_said(lack)}"
 
 
-def _who(identity: Mapping[str, str]) -> str:
-    return f"{identity['sub']} of {identity['iss']}"
-
-
-def _said(lack: Lack) -> str:
+def _said(lack: Answer) -> str:
     """What is missing, and what would do."""
-    if lack == Lack(missing=Missing.SUBJECT):
+    missing, needed = Missing(lack["what"]), lack["needed"]
+    if missing is Missing.SUBJECT and not (needed or lack["of"]):
         return "it names no subject"
-    text = _SAID[lack.missing] if lack.needed else (_SAID | _SAID_OF_NONE)[lack.missing]
-    return text.format(of=lack.of, any=" or ".join(lack.needed), all=" ".join(lack.needed))
+    text = _SAID[missing] if needed else (_SAID | _SAID_OF_NONE)[missing]
+    return text.format(of=lack["of"], any=" or ".join(needed), all=" ".join(needed))
 
 
 _SAID = {
@@ -129,6 +81,7 @@ _SAID = {
     Missing.CHAIN: "the chain of actors would be longer than it allows",
     Missing.CYCLE: "somebody would act twice in the chain",
     Missing.SCOPE: "the subject token must have {all}",
+    Missing.DENY: "the deny {of} takes it",
     Missing.LIFETIME: "the token would live for less than five seconds",
 }
 _SAID_OF_NONE = {
@@ -138,74 +91,55 @@ _SAID_OF_NONE = {
 }
 
 
-def listed(ways: Sequence[Way], registry: Registry) -> dict[str, Any]:
-    """What `who-can` and `what-can` answer, for programs."""
-    return {
-        "ways": [_way(one, registry) for one in ways],
-        "assumed": list(ASSUMED),
-        "revision": registry.revision,
-    }
-
-
-def _way(way: Way, registry: Registry) -> dict[str, Any]:
-    return {
-        "client": way.client,
-        "resource": way.resource,
-        "grant": way.grant.id,
-        "issuer": _alias(way, registry),
-        "people": list(way.people) or "everyone",
-        "if": {name: sorted(values) for name, values in sorted(way.subjects.claims.items())},
-        "agents": "any" if way.any_agent else list(way.agents),
-        "after": list(way.before),
-        "scopes": {name: sorted(meaning) for name, meaning in way.scopes.items()},
-    }
-
-
-def _alias(way: Way, registry: Registry) -> str:
-    return registry.issuers[way.subjects.issuer].alias
-
-
-def listed_lines(ways: Sequence[Way], registry: Registry) -> Iterator[str]:
-    """What they answer for people: a line for each way, and what it leaves open."""
+def listed_lines(answer: Answer) -> Iterator[str]:
+    """What `who-can` and `what-can` answer, for people: a line for each way, and what it leaves
+    open.
+    """
+    ways: Sequence[Answer] = answer["ways"]
     if not ways:
         yield "There is no way."
         return
-    head = ("CLIENT", "AT", "GRANT", "FOR", "IF", "THROUGH", "AFTER", "MCP SCOPES > SCOPES")
-    rows = [
-        (
-            way.client,
-            way.resource,
-            way.grant.id,
-            _for(way, registry),
-            _if(way) or "-",
-            _through(way) or "-",
-            ", ".join(way.before) or "-",
-            "; ".join(f"{name} > {format_scope(to)}" for name, to in way.scopes.items()),
-        )
-        for way in ways
-    ]
-    yield from table(head, rows)
+    columns = _COLUMNS + _OF_DENIES * any(way["denies"] for way in ways)
+    head = [name for name, _ in columns]
+    yield from table(head, [[said(way) or "-" for _, said in columns] for way in ways])
     yield ""
     yield "Each line is what some token could lead to; a real one may fall short of it:"
-    yield from (f"- {assumption}" for assumption in ASSUMED)
+    yield from (f"- {assumption}" for assumption in answer["assumed"])
 
 
-def _for(way: Way, registry: Registry) -> str:
-    alias = _alias(way, registry)
-    named = ", ".join(f"{alias}{SEPARATOR}{person}" for person in way.people)
-    return named or f"everyone of {alias}"
+def _for(way: Answer) -> str:
+    if way["people"] == "everyone":
+        return f"everyone of {way['issuer']}"
+    return ", ".join(f"{way['issuer']}{SEPARATOR}{person}" for person in way["people"])
 
 
-def _if(way: Way) -> str:
-    return " and ".join(
-        f"{name} has {' or '.join(sorted(values))}"
-        for name, values in sorted(way.subjects.claims.items())
-    )
+def _if(way: Answer) -> str:
+    return " and ".join(f"{name} has {' or '.join(values)}" for name, values in way["if"].items())
 
 
-def _through(way: Way) -> str:
-    return "any agent" if way.any_agent else ", ".join(way.agents)
+def _agents(way: Answer) -> Sequence[str]:
+    return ["any agent"] if way["agents"] == "any" else way["agents"]
 
+
+def _scopes(way: Answer) -> str:
+    return "; ".join(f"{name} > {format_scope(to)}" for name, to in way["scopes"].items())
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Answer], str]], ...] = (
+    ("CLIENT", lambda way: str(way["client"])),
+    ("AT", lambda way: str(way["resource"])),
+    ("GRANT", lambda way: str(way["grant"])),
+    ("FOR", _for),
+    ("IF", _if),
+    ("THROUGH", lambda way: ", ".join(_agents(way))),
+    ("AFTER", lambda way: ", ".join(way["after"])),
+    ("MCP SCOPES > SCOPES", _scopes),
+)
+"""Each with what it says of a way."""
+
+_OF_DENIES: tuple[tuple[str, Callable[[Answer], str]], ...] = (
+    ("LESS BY", lambda way: ", ".join(way["denies"])),
+)
 
 _SHAPES = {
     "subject": '(["{}"])',
@@ -215,34 +149,69 @@ _SHAPES = {
 }
 """How Mermaid draws each kind of node."""
 
+_GIVES, _REFUSES, _WOULD = "-->", "--x", "-.->"
+"""Its arrows: what is, what is not, and what would be."""
+
 _Node = tuple[str, str]
+_Edge = tuple[_Node, str, str, _Node]
 
 
-def drawn_lines(ways: Sequence[Way], registry: Registry) -> Iterator[str]:
-    """What they answer as a Mermaid flowchart: from subjects by agents and clients to resources."""
+def drawn_decision(answer: Answer) -> Iterator[str]:
+    """What `can-i` answers, as a Mermaid flowchart: who acts for whom at the resource, or not."""
+    return _drawn(_decided(answer))
+
+
+def drawn_lines(answer: Answer) -> Iterator[str]:
+    """What `who-can` and `what-can` answer, as a Mermaid flowchart: from subjects by agents and
+    clients to resources.
+    """
+    return _drawn(edge for way in answer["ways"] for edge in _edges(way))
+
+
+def _drawn(edges: Iterable[_Edge]) -> Iterator[str]:
     numbers: dict[_Node, str] = {}
-    edges = dict.fromkeys(edge for way in ways for edge in _edges(way, registry))
     yield "flowchart LR"
-    for start, label, end in edges:
+    for start, arrow, label, end in dict.fromkeys(edges):
         for node in (start, end):
             if node not in numbers:
                 numbers[node] = f"n{len(numbers) + 1}"
                 kind, text = node
                 yield f"  {numbers[node]}{_SHAPES[kind].format(_escaped(text))}"
-        arrow = f'-->|"{_escaped(label)}"|' if label else "-->"
-        yield f"  {numbers[start]} {arrow} {numbers[end]}"
+        said = f'|"{_escaped(label)}"|' if label else ""
+        yield f"  {numbers[start]} {arrow}{said} {numbers[end]}"
 
 
-def _edges(way: Way, registry: Registry) -> Iterator[tuple[_Node, str, _Node]]:
-    client, resource = ("client", way.client), ("resource", way.resource)
+def _decided(answer: Answer) -> Iterator[_Edge]:
+    client, resource = ("client", str(answer["client"])), ("resource", str(answer["resource"]))
+    if answer["allowed"]:
+        subject = answer["subject"]
+        # Who acts now is a client of this service; who acted first stands last.
+        current, *_ = answer["actors"]
+        path = [("subject", who(subject))]
+        for one in reversed(answer["actors"]):
+            path.append(("client" if one["iss"] == current["iss"] else "agent", who(one)))
+        yield from ((start, _GIVES, "", end) for start, end in pairwise(path))
+        client = path[-1]
+        yield client, _GIVES, f"{answer['grant']}: {format_scope(answer['scope'])}", resource
+    else:
+        yield client, _REFUSES, str(answer["cause"]), resource
+        if nearest := answer["nearest"]:
+            lacks = "; ".join(map(_said, nearest["missing"]))
+            yield client, _WOULD, f"{nearest['grant']}, if it were not for this: {lacks}", resource
+    for shadow in answer["shadow"]:
+        yield client, _WOULD, _shadow(shadow), resource
+
+
+def _edges(way: Answer) -> Iterator[_Edge]:
+    client, resource = ("client", way["client"]), ("resource", way["resource"])
     condition = _if(way)
-    whom = "subject", _for(way, registry) + (f", if {condition}" if condition else "")
-    agents = ["any agent"] if way.any_agent else way.agents
-    for through in (*(("agent", one) for one in agents), *(("client", one) for one in way.before)):
-        yield whom, "", through
-        yield through, way.grant.id, client
-    gives = format_scope(frozenset().union(*way.scopes.values()))
-    yield client, f"{way.grant.id}: {gives}", resource
+    whom = "subject", _for(way) + (f", if {condition}" if condition else "")
+    agents = (("agent", one) for one in _agents(way))
+    for through in (*agents, *(("client", one) for one in way["after"])):
+        yield whom, _GIVES, "", through
+        yield through, _GIVES, way["grant"], client
+    gives = format_scope({one for meaning in way["scopes"].values() for one in meaning})
+    yield client, _GIVES, f"{way['grant']}: {gives}", resource
 
 
 def _escaped(text: str) -> str:

@@ -1,29 +1,19 @@
-"""Questions to the reviewed files: who could do what for whom."""
+"""Questions to the reviewed files, or to a service that has them loaded: who could do what."""
 
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from delegation.cli.answers import decided, decided_lines, drawn_lines, listed, listed_lines
-from delegation.cli.common import give_up
+from delegation.cli.answers import decided_lines, drawn_decision, drawn_lines, listed_lines
+from delegation.cli.asking import answering
 from delegation.cli.options import say, show
-from delegation.cli.terminal import printable
-from delegation.domain.questions import Question, Unaskable, Yes, can_i
-from delegation.domain.registry import Registry
 from delegation.domain.tokens import SEPARATOR, Scope, parse_scope
-from delegation.domain.ways import Way, what_can, who_can
-from delegation.registry.loader import load
-from delegation.registry.problems import RegistryInvalid
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNANSWERED = 2
-"""The exit status where there is no answer: it must not be taken for a no."""
 
 
 class Moment(click.ParamType[datetime]):
@@ -37,11 +27,11 @@ class Moment(click.ParamType[datetime]):
         """In UTC."""
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = datetime.min  # noqa: DTZ901, it has no offset either
-        if moment.tzinfo is None:
-            self.fail("write a time with its offset: 2026-11-20T12:00:00Z", param, ctx)
-        return moment.astimezone(UTC)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        self.fail("write a time with its offset: 2026-11-20T12:00:00Z", param, ctx)
 
 
 class ScopeText(click.ParamType[Scope]):
@@ -76,31 +66,27 @@ class Pair(click.ParamType[tuple[str, str]]):
         return first, second
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Where the registry is, and what else its meaning depends on."""
-
-    directory: Path
-    issuer: str
-    admin_audience: str | None
-
-    def load(self) -> Registry:
-        """The registry; where it cannot be used, the command ends, saying why."""
-        try:
-            return load(self.directory, issuer=self.issuer, admin_audience=self.admin_audience)
-        except RegistryInvalid as invalid:
-            give_up(*map(str, invalid.problems), status=_UNANSWERED)
-
-
-def _of_files(command: F) -> F:
+def _of_a_registry(command: F) -> F:
     """The options of every question."""
     for option in (
         click.option(
-            "--at",
-            "now",
-            type=Moment(),
-            default=lambda: datetime.now(UTC).isoformat(),
-            help="When it is asked for. Left out: now.",
+            "--output",
+            type=click.Choice(["table", "json", "mermaid"]),
+            default="table",
+            show_default=True,
+            help="For people, for programs, or as a diagram.",
+        ),
+        click.option("--at", type=Moment(), help="When it is asked for. Left out: now."),
+        click.option(
+            "--token-file",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="A file with the access token, instead of DELEGATION_ADMIN_TOKEN.",
+        ),
+        click.option(
+            "--api",
+            envvar="DELEGATION_ADMIN_API",
+            show_envvar=True,
+            help="The admin API of a service: what it has loaded, instead of files.",
         ),
         click.option(
             "--admin-audience",
@@ -112,7 +98,6 @@ def _of_files(command: F) -> F:
             "--issuer",
             envvar="DELEGATION_ISSUER",
             show_envvar=True,
-            required=True,
             help="The service that the files are for.",
         ),
         click.option(
@@ -120,7 +105,6 @@ def _of_files(command: F) -> F:
             "directory",
             envvar="DELEGATION_REGISTRY",
             show_envvar=True,
-            required=True,
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             help="The directory with the files.",
         ),

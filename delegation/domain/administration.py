@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from delegation.domain.case import Origin
 from delegation.domain.errors import Cause, Unavailable
 from delegation.domain.exchanges import BlastRadius, Filter, RecordedExchange, blast_radius
 from delegation.domain.grants import MAX_LIFETIME
@@ -42,6 +43,8 @@ class Capability(StrEnum):
     WORKERS_READ = "workers.read"
     KEYS_READ = "keys.read"
     ALARMS_READ = "alarms.read"
+    REGISTRY_READ = "registry.read"
+    AUDIT_READ = "audit.read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +150,13 @@ class Administration:
             whole=cursor is None,
         )
 
-    def stop(self, wanted: Stop, *, author: str, key: str | None = None) -> Stopped:
+    def stop(
+        self, wanted: Stop, *, author: str, key: str | None = None, origin: Origin | None = None
+    ) -> Stopped:
         """Put a lock on the target. The same *author*, target and *key* again are one lock.
 
-        Raises `LockIncomplete` where it does not stand everywhere yet: the same again completes it.
+        *origin* is where it was ordered from, for its event. Raises `LockIncomplete` where it does
+        not stand everywhere yet: the same again completes it.
         Raises `LockConflict` where it has been lifted since, and `ValueError` where the target is
         an exchange whose id is none of ours.
         """
@@ -167,7 +173,7 @@ class Administration:
         known = None if key is None else self._known(order.id)
         order = order if known is None else replace(order, ends_at=known.order.ends_at)
         reach = self._counted(wanted.target)
-        durability = self.locks.lock(order)
+        durability = self.locks.lock(order, origin)
         # Counted before, while it was alive; timed after, when nothing can come any more.
         timed = self._counted(wanted.target).fully_effective_at
         return Stopped(
@@ -177,10 +183,18 @@ class Administration:
         )
 
     def lift(
-        self, lock: BookedLock, *, reason: str, author: str, mistaken: bool
+        self,
+        lock: BookedLock,
+        *,
+        reason: str,
+        author: str,
+        mistaken: bool,
+        origin: Origin | None = None,
     ) -> tuple[BookedLock, Durability]:
         """End a lock; what has become of it, and how safely that is kept."""
-        durability = self.locks.lift(lock, reason=reason, author=author, mistaken=mistaken)
+        durability = self.locks.lift(
+            lock, reason=reason, author=author, mistaken=mistaken, origin=origin
+        )
         return self.locks.find(lock.order.id), durability
 
     def tree(self, id: str) -> Tree | None:  # noqa: A002, the field's own word

@@ -22,11 +22,30 @@ class ExchangeRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a client says of the MCP call that it asks for: evidence of what it said, and no more.
+
+    *method* and *name* are those of the call (MCP 2026-07-28). *consent* is the client's own
+    reference to what the person agreed to. Nobody has checked any of it, and nothing is decided by
+    it.
+    """
+
+    method: str | None = None
+    name: str | None = None
+    consent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request came from: the peer's *address*, and its trace (W3C Trace Context)."""
+    """Where a request came from: an *address*, and its trace (W3C Trace Context).
+
+    The address is the peer's, or what the trusted proxies in front of us say of theirs; empty where
+    there is none. *claimed* is `None` where the client says nothing of its call.
+    """
 
     address: str
     traceparent: str | None = None
+    claimed: Claimed | None = None
 
 
 @dataclass(slots=True, kw_only=True)

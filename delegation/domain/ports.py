@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from delegation.domain.alarms import Alarm
-from delegation.domain.case import Case
+from delegation.domain.case import Case, Origin
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Refused
+from delegation.domain.evidence import Event, EventFilter, Explained
 from delegation.domain.exchanges import Filter, RecordedExchange
 from delegation.domain.locks import BookedLock, Durability, LockOrder, Target
 from delegation.domain.parties import Identity, VerifiedAssertion
@@ -162,14 +163,23 @@ class Locks(Protocol):
         """
         ...
 
-    def lock(self, order: LockOrder) -> Durability:
+    def lock(self, order: LockOrder, origin: Origin | None = None) -> Durability:
         """Put a stop on its target, after its event; the same order again is one lock.
 
-        Raises `LockIncomplete` where it does not stand everywhere yet, and `LockConflict`.
+        *origin* is where it was ordered from, for the event. Raises `LockIncomplete` where it does
+        not stand everywhere yet, and `LockConflict`.
         """
         ...
 
-    def lift(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> Durability:
+    def lift(
+        self,
+        lock: BookedLock,
+        *,
+        reason: str,
+        author: str,
+        mistaken: bool,
+        origin: Origin | None = None,
+    ) -> Durability:
         """End a lock that stands, after its event; a mistaken one never was.
 
         Raises `LockIncomplete` where it has not ended everywhere yet, and `UnknownLock`.
@@ -209,11 +219,19 @@ class Exchanges(Protocol):
 class LockEvents(Protocol):
     """Puts administrative acts into the words of the audit trail."""
 
-    def locked(self, order: LockOrder) -> bytes:
-        """The event of a lock."""
+    def locked(self, order: LockOrder, origin: Origin | None = None) -> bytes:
+        """The event of a lock, ordered by a request of this *origin*, if by any."""
         ...
 
-    def lifted(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> bytes:
+    def lifted(
+        self,
+        lock: BookedLock,
+        *,
+        reason: str,
+        author: str,
+        mistaken: bool,
+        origin: Origin | None = None,
+    ) -> bytes:
         """The event of its end."""
         ...
 
@@ -312,6 +330,39 @@ class AlarmBell(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage(Page[Event]):
+    """Some events, and what was read for them: sealed segments, the store, or both.
+
+    *missing* events were gone before they were sealed, as the segments say; where it *is torn*,
+    what stands in the store does not go on from what is in the segments.
+    """
+
+    is_sealed_read: bool
+    is_store_read: bool
+    missing: int = 0
+    is_torn: bool = False
+
+
+class AuditTrail(Protocol):
+    """All events that are kept. Every verb raises `Unavailable` where that cannot be told."""
+
+    def page(self, meant: EventFilter, cursor: str | None, *, count: int, budget: int) -> EventPage:
+        """Some of the events *meant*, in order of time, and where to go on.
+
+        Raises `ValueError` for a cursor that is none of ours.
+        """
+        ...
+
+    def explain(self, decision: str) -> Explained:
+        """Why a request was answered as it was."""
+        ...
+
+    def trace(self, name: str) -> EventPage:
+        """All events that belong to one exchange, by the id of a decision or a transaction."""
+        ...
+
+
 class UndrainedEvents(Protocol):
     """The events that still stand in the store. Every verb raises `Unavailable`."""
 
@@ -323,10 +374,16 @@ class UndrainedEvents(Protocol):
         """Write the counts of what was suppressed and has not been written yet."""
         ...
 
-    def read(self, partition: int, stream: str, *, count: int) -> Sequence[StoredEvent]:
-        """The first *count* events of a stream. A full store answers this, too."""
+    def read(
+        self, partition: int, stream: str, *, count: int, after: int = 0
+    ) -> Sequence[StoredEvent]:
+        """The first *count* events of a stream *after* a number. A full store answers this, too."""
         ...
 
-    def trim(self, partition: int, stream: str, *, through: int) -> None:
-        """Drop the events up to and with number *through*. A full store does this, too."""
+    def trim(self, partition: int, stream: str, last: StoredEvent) -> None:
+        """Drop the events up to and with *last*, if that one still stands as it was read.
+
+        A store that went back gives numbers away a second time: nothing is dropped for another's
+        number. A full store does this, too.
+        """
         ...

@@ -43,5 +43,6 @@ class Revocation:
                 author=author,
                 # By the store's clock, when it was recorded: no worker's clock can fall short.
                 ends_at=recorded.recorded_at,
-            )
+            ),
+            case.origin,
         )

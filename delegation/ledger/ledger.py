@@ -2,9 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
@@ -21,6 +21,7 @@ from delegation.domain.errors import (
 from delegation.domain.locks import Target, milliseconds
 from delegation.domain.parties import Identity
 from delegation.domain.ports import EventWriter
+from delegation.domain.tokens import VerifiedToken
 from delegation.ledger import scripts
 from delegation.ledger.partitions import Partition, fingerprint
 from delegation.ledger.store import Store, must_be_ok
@@ -28,7 +29,7 @@ from delegation.ledger.store import Store, must_be_ok
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What bounds the evidence that the store holds until it is drained."""
+    """What bounds the evidence that the store holds until it is sealed."""
 
     undrained_events: int = 10_000
     refusals_per_minute: int = 60
@@ -43,11 +44,31 @@ class Description:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-class RedisLedger:
-    """Remembers exchanges, and what has been stopped. Raises `Unavailable` when not sure."""
+class Meter(Protocol):
+    """Told what the store is short of."""
 
-    def __init__(self, store: Store, *, events: EventWriter, limits: Limits) -> None:
+    def event_suppressed(self) -> None:
+        """A refusal was not written, but counted."""
+        ...
+
+    def backlog(self, lengths: Sequence[int], limit: int, difference: int, changes: int) -> None:
+        """How many events and refusals wait in the fullest partition, and the limit of each; how
+        many milliseconds the clocks are apart; how many changes of locks there have been.
+        """
+        ...
+
+
+class RedisLedger:
+    """Remembers exchanges, and what has been stopped. Raises `Unavailable` when not sure.
+
+    *meter* is told what is seen on the way.
+    """
+
+    def __init__(
+        self, store: Store, *, events: EventWriter, limits: Limits, meter: Meter | None = None
+    ) -> None:
         self._store = store
+        self._meter = meter
         self._partitions = store.partitions
         self._events = events
         self._limits = limits
@@ -92,6 +113,8 @@ class RedisLedger:
                 b"" if actor is None else actor.issued_at,
                 b"" if actor is None else actor.logged_in_at,
                 _root(delegation),
+                b"" if origin is None else _named(parent),
+                parent.id if origin is None else b"",
             ),
         )[0]
         if status in _REFUSALS:
@@ -168,19 +191,35 @@ class RedisLedger:
         limits = (self._limits.refusals_per_minute, self._limits.undrained_events)
         keys = [partition.refusals, partition.caps, partition.alarms, partition.alarm_counts]
         arguments = (about, event, *limits, alarming)
-        must_be_ok(self._store.ask(scripts.REFUSE, partition, keys, arguments)[0])
+        status, *written = self._store.ask(scripts.REFUSE, partition, keys, arguments)
+        must_be_ok(status)
+        if self._meter is not None and written == [0]:
+            self._meter.event_suppressed()
 
     def problems(self) -> list[str]:
         """Why an exchange could not be recorded now; empty where it could, in every partition."""
-        questions = [(partition, [partition.events]) for partition in self._partitions.all()]
+        questions = [(one, [one.events, one.refusals]) for one in self._partitions.all()]
         arguments = (self._limits.undrained_events, _now())
         try:
             answers = self._store.ask_all(scripts.PROBE, questions, arguments)
             evicts = self._store.server.evicts()
         except Unavailable as unavailable:
             return [unavailable.problem]
+        self._measure([found for _, *found in answers if found])
         statuses = {status.decode() for status, *_ in answers}
         return sorted(statuses - {"ok"} | ({"ledger_evicts"} if evicts else set()))
+
+    def _measure(self, found: Sequence[Sequence[int]]) -> None:
+        """Partitions that are not to be believed have *found* nothing."""
+        if self._meter is None or not found:
+            return
+        events, refusals, ahead = zip(*found, strict=True)
+        self._meter.backlog(
+            (max(events), max(refusals)),
+            self._limits.undrained_events,
+            max(map(abs, ahead)),
+            self._store.lock_changes(),
+        )
 
 
 def _now() -> int:
@@ -217,6 +256,11 @@ def _fingerprints(targets: frozenset[Target]) -> bytes:
 
 def _root(delegation: Delegation) -> bytes:
     return fingerprint(Target.subject(delegation.subject))
+
+
+def _named(parent: VerifiedToken) -> bytes:
+    """A foreign token as the lineage of events names it."""
+    return json.dumps({"iss": parent.issuer, "id": parent.id}).encode()
 
 
 def _detail(delegation: Delegation) -> bytes:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from delegation.domain.case import Origin
 from delegation.domain.errors import LockIncomplete, Unavailable
 from delegation.domain.grants import MAX_LIFETIME
 from delegation.domain.locks import BookedLock, Durability, Kind, LockOrder, State, Target
@@ -54,7 +55,7 @@ class RedisLocks:
         """
         return self._partitions.new_id(self._partitions.of_lock(target)[0], key=key)
 
-    def lock(self, order: LockOrder) -> Durability:
+    def lock(self, order: LockOrder, origin: Origin | None = None) -> Durability:
         """Put a stop on its target, wherever that has to stand; how safely it is kept.
 
         It begins now, by the server's clock, and its event is written before its effect. Raises
@@ -69,10 +70,18 @@ class RedisLocks:
             int(order.parents),
             int(order.since_login),
         )
-        told = (_described(order), self._events.locked(order))
+        told = (_described(order), self._events.locked(order, origin))
         return self._everywhere(scripts.LOCK, order.target, arguments, told)
 
-    def lift(self, lock: BookedLock, *, reason: str, author: str, mistaken: bool) -> Durability:
+    def lift(
+        self,
+        lock: BookedLock,
+        *,
+        reason: str,
+        author: str,
+        mistaken: bool,
+        origin: Origin | None = None,
+    ) -> Durability:
         """End a lock that stands; where it was put on by mistake, as if it never had been.
 
         What we had issued up to its end stays dead otherwise. Lifted already is lifted; one that
@@ -86,7 +95,9 @@ class RedisLocks:
             int(order.parents),
             int(order.since_login),
         )
-        event = self._events.lifted(lock, reason=reason, author=author, mistaken=mistaken)
+        event = self._events.lifted(
+            lock, reason=reason, author=author, mistaken=mistaken, origin=origin
+        )
         return self._everywhere(scripts.LIFT, order.target, arguments, (event,))
 
     def find(self, id: str) -> BookedLock:  # noqa: A002, the field's own word

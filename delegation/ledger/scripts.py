@@ -29,9 +29,10 @@ def script(*parts: str, flags: str = "") -> Script:
 
 
 INIT = script("init")
+OPEN = script("open")
 PROBE = script("layout", "probe")
-RECORD = script("layout", "locks", "record")
-VOID = script("layout", "void")
+RECORD = script("layout", "locks", "lineage", "record")
+VOID = script("layout", "lineage", "void")
 DESCRIBE = script("layout", "locks", "describe")
 CLAIM = script("layout", "claim")
 REFUSE = script("layout", "suppression", "refuse")

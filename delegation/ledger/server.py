@@ -3,7 +3,8 @@
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
 
 import redis
 from redis.exceptions import NoScriptError
@@ -25,6 +26,18 @@ UNREACHABLE = "ledger_unreachable"
 UNWELL = "ledger_unwell"
 
 
+class Meter(Protocol):
+    """Told how the server is."""
+
+    def ledger_answered(self, seconds: float) -> None:
+        """It has answered one script after so long."""
+        ...
+
+    def ledger_failed(self, problem: str) -> None:
+        """It has not answered, or with an error."""
+        ...
+
+
 class Server:
     """One Redis or Valkey, or several. Every failure is `Unavailable`: without a reply, no belief.
 
@@ -39,15 +52,25 @@ class Server:
     before. Besides, a cluster may send a call on, four times: where it does, nothing was run.
 
     *patience* is in milliseconds, and for `run_durably`: for the replicas, and then for the disk.
+    *meter* is told of each script that runs by itself, and of each failure.
     """
 
-    def __init__(self, url: str, *, timeout: float, patience: int = 1000) -> None:
+    def __init__(
+        self, url: str, *, timeout: float, patience: int = 1000, meter: Meter | None = None
+    ) -> None:
+        self._meter = meter
         self._routing = Routing(topology(url, timeout=timeout))
         self._durably = partial(together_durably, patience=patience, timeout=timeout)
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Any]:
         """Run a script; its answer. Raises `Unavailable`."""
-        return self._ask(keys[0], lambda client: _evaluate(client, script, keys, arguments))
+        began = perf_counter()
+        answer: list[Any] = self._ask(
+            keys[0], lambda client: _evaluate(client, script, keys, arguments)
+        )
+        if self._meter is not None:
+            self._meter.ledger_answered(perf_counter() - began)
+        return answer
 
     def run_all(self, script: Script, calls: Sequence[Call]) -> list[list[Any]]:
         """Run a script for each of several *calls*, in as few round trips as can be."""
@@ -71,9 +94,11 @@ class Server:
         )
         return holder in {None, nonce}  # ours where it was sent again
 
-    def read_stream(self, stream: str, count: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """The first *count* entries of a stream. A full server answers this, too."""
-        entries: Any = self._ask(stream, lambda client: client.xrange(stream, count=count))
+    def read_stream(
+        self, stream: str, count: int, *, since: str = "-"
+    ) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """The first *count* entries of a stream, from *since* on. A full server answers this."""
+        entries: Any = self._ask(stream, lambda client: client.xrange(stream, since, count=count))
         return list(entries)
 
     def evicts(self) -> bool:
@@ -108,7 +133,10 @@ class Server:
                     raise
                 return send()
         except FAILURES as error:  # full, read-only, loading, out of rights, ...
-            raise Unavailable(UNREACHABLE if is_unanswered(error) else UNWELL) from error
+            problem = UNREACHABLE if is_unanswered(error) else UNWELL
+            if self._meter is not None:
+                self._meter.ledger_failed(problem)
+            raise Unavailable(problem) from error
 
 
 def _evaluate(

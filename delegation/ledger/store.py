@@ -78,6 +78,10 @@ class Store:
             for (partition, _), (answer, durability) in zip(questions, answers, strict=True)
         ]
 
+    def lock_changes(self) -> int:
+        """How many changes of locks have been seen so far, over all partitions."""
+        return sum(locks for _, locks in tuple(self._seen.values()))
+
     def _calls(self, questions: Sequence[Question], arguments: Sequence[Argument]) -> list[Call]:
         return [self._call(partition, keys, arguments) for partition, keys in questions]
 

@@ -1,9 +1,10 @@
 """The web application: which addresses there are, and what answers at each."""
 
 import time
+from time import perf_counter
 from urllib.parse import urlsplit
 
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 
 from delegation.web import answers
 from delegation.web.errors import Boundary
@@ -50,7 +51,8 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
         return answers.private(200, {"status": "ready"})
 
     app = PlainApp("delegation")
-    app.register_error_handler(Exception, Boundary(seconds))
+    app.register_error_handler(Exception, Boundary(seconds, service.meter))
+    _time(app, service)
     path = urlsplit(issuer).path
     app.add_url_rule(f"{path}/token", view_func=token, methods=["POST"])
     app.add_url_rule(f"{path}/introspect", view_func=introspect, methods=["POST"])
@@ -60,3 +62,18 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     app.add_url_rule("/livez", view_func=livez)
     app.add_url_rule("/readyz", view_func=readyz)
     return app
+
+
+def _time(app: Flask, service: Service) -> None:
+    """Measure every request by the name of its view; what none is there for is one thing."""
+
+    def begin() -> None:
+        g.began = perf_counter()
+
+    def end(response: Response) -> Response:
+        endpoint = request.endpoint or "none"
+        service.meter.requested(endpoint, response.status_code, perf_counter() - g.began)
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)

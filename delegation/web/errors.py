@@ -18,6 +18,7 @@ from delegation.domain.errors import (
 from delegation.domain.tokens import format_scope
 from delegation.web import answers
 from delegation.web.limits import SampledLog, Seconds
+from delegation.web.service import Meter
 
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="delegation"')
 _FIRST_SERVER_ERROR = 500
@@ -52,14 +53,22 @@ class TooManyFailures(OAuth2Error):
 class Boundary:
     """Turns every exception into an answer. Nothing that was sent gets into it, or the log."""
 
-    def __init__(self, seconds: Seconds) -> None:
-        self._outages = SampledLog(seconds, level=logging.WARNING)
-        self._bugs = SampledLog(seconds, level=logging.ERROR)
+    def __init__(self, seconds: Seconds, meter: Meter | None = None) -> None:
+        self._meter = meter
+        suppressed = None if meter is None else meter.line_suppressed
+        self._malformed = SampledLog(seconds, level=logging.WARNING, suppressed=suppressed)
+        self._outages = SampledLog(seconds, level=logging.WARNING, suppressed=suppressed)
+        self._bugs = SampledLog(seconds, level=logging.ERROR, suppressed=suppressed)
 
     def __call__(self, error: Exception) -> Response:  # noqa: PLR0911, it is a table
         """The answer to *error*; whatever nobody foresaw is a 500 that says nothing."""
         match error:
             case Refused():
+                if error.decision is None:
+                    # No event says so: nobody was known yet, or nothing was to be decided.
+                    self._malformed("request_refused", cause=error.cause.value)
+                    if self._meter is not None:
+                        self._meter.malformed(error.cause.value)
                 return _refusal(error)
             case Unavailable():
                 self._outages("unavailable", problem=error.problem)

@@ -30,7 +30,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
         """Exchange. Every refusal in here is recorded, and has a decision that explains it."""
         request = self.request
         case = request.case()
-        with self.server.refusals_recorded(case):
+        with self.service.meter.exchange(case), self.server.refusals_recorded(case):
             if not case.client.may_exchange:
                 raise UnauthorizedClient(Cause.CLIENT_NOT_ENABLED)
             requested = exchange_request(request.form)

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from threading import Lock
+from weakref import WeakSet
 
 import structlog
 
@@ -54,31 +55,78 @@ class Brake:
         return recent
 
 
-class SampledLog:
-    """Writes at most *lines* a minute; the next minute's first line counts what was left out."""
+_logs: WeakSet["SampledLog"] = WeakSet()
 
-    def __init__(self, seconds: Seconds, *, level: int, lines: int = 30) -> None:
+
+def _unheard() -> None:
+    """Nobody wants to know."""
+
+
+class SampledLog:
+    """Writes at most *lines* a minute, and counts what is left out.
+
+    The next minute's first line says how many those were; where none comes, `settle_logs` does.
+    *suppressed* is told of each, too.
+    """
+
+    def __init__(
+        self,
+        seconds: Seconds,
+        *,
+        level: int,
+        lines: int = 30,
+        suppressed: Callable[[], None] | None = None,
+    ) -> None:
         self._log = structlog.get_logger(__name__)
         self._seconds = seconds
         self._level = level
         self._lines = lines
+        self._told = suppressed or _unheard
         self._since = seconds()
         self._written = 0
         self._suppressed = 0
+        self._last = ""
         self._lock = Lock()
+        _logs.add(self)
 
     def __call__(self, event: str, **fields: object) -> None:
         """Write a line, or count it as suppressed."""
+        self._last = event
         with self._lock:
             now = self._seconds()
             if now - self._since >= _MINUTE:
                 self._since, self._written = now, 0
             if self._written == self._lines:
                 self._suppressed += 1
+                self._told()
                 return
             self._written += 1
             suppressed, self._suppressed = self._suppressed, 0
         self._log.log(self._level, event, suppressed=suppressed, **fields)
+
+    def settle(self) -> None:
+        """Write what was left out of a minute that is over, if no line has said so yet."""
+        if self._suppressed and self._seconds() - self._since >= _MINUTE:
+            self.close()
+
+    def close(self) -> None:
+        """Write what was left out so far."""
+        with self._lock:
+            suppressed, self._suppressed = self._suppressed, 0
+        if suppressed:
+            self._log.log(self._level, "suppressed", lines=self._last, suppressed=suppressed)
+
+
+def settle_logs() -> None:
+    """`settle` every sampled log of this process: whoever has time calls it now and then."""
+    for log in tuple(_logs):
+        log.settle()
+
+
+def close_logs() -> None:
+    """`close` every sampled log of this process: nothing comes any more."""
+    for log in tuple(_logs):
+        log.close()
 
 
 def shown(name: str) -> str:

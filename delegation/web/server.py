@@ -1,7 +1,6 @@
 """Authlib's server, held to RFC 6749: it dispatches, and reads nothing of a request by itself."""
 
 import logging
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +14,7 @@ from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Payload, OAuth2
 from authlib.oauth2.rfc6749.errors import InsecureTransportError
 
 from delegation.domain.alarms import Alarm
-from delegation.domain.case import Case, Origin
+from delegation.domain.case import Case
 from delegation.domain.errors import ALARMING, Cause, InvalidRequest, Refused
 from delegation.domain.exchange import refusals_recorded
 from delegation.domain.registry import Registry
@@ -35,13 +34,9 @@ from delegation.web.form import Form, read_form
 from delegation.web.grant import TokenExchangeGrant, serving
 from delegation.web.introspection import IntrospectionEndpoint
 from delegation.web.limits import Brake, SampledLog, Seconds
+from delegation.web.origin import origin_of
 from delegation.web.revocation import RevocationEndpoint
 from delegation.web.service import Service
-
-# W3C Trace Context §3.2; version ff and ids of zeros are invalid.
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII
-)
 
 
 class TokenRequest(OAuth2Request):
@@ -56,7 +51,7 @@ class TokenRequest(OAuth2Request):
         self.payload = _Payload(form)
         self.registry = registry
         self.authorization: str | None = http.environ.get("HTTP_AUTHORIZATION")
-        self.origin = _origin(http)
+        self.origin = origin_of(http.environ)
 
     @cached_property
     def nonce(self) -> str:
@@ -103,9 +98,10 @@ class Server(AuthorizationServer):
         self._service = service
         self._uri = uri
         self._brake = Brake(seconds)
-        self._log = SampledLog(seconds, level=logging.WARNING)
+        suppressed = service.meter.line_suppressed
+        self._log = SampledLog(seconds, level=logging.WARNING, suppressed=suppressed)
         # Nobody can drown an alarm by knocking.
-        self._alarm = SampledLog(seconds, level=logging.ERROR)
+        self._alarm = SampledLog(seconds, level=logging.ERROR, suppressed=suppressed)
         self.register_grant(TokenExchangeGrant, [serving(service)])
         self.register_endpoint(IntrospectionEndpoint(service))
         self.register_endpoint(RevocationEndpoint(service))
@@ -146,6 +142,7 @@ class Server(AuthorizationServer):
                 yield
         except Refused as refused:
             if refused.cause in ALARMING:
+                self._service.meter.alarm(refused.cause)
                 decision = refused.decision
                 self._alarm("alarm", cause=refused.cause, client=case.client.id, decision=decision)
             raise
@@ -175,7 +172,8 @@ class Server(AuthorizationServer):
 
     def _note(self, failure: AuthenticationFailed, address: str) -> None:
         """Log it and count it. Raises `TooManyFailures` when it is one too many."""
-        claimed, cause = failure.claimed, failure.cause
+        claimed, cause, meter = failure.claimed, failure.cause, self._service.meter
+        meter.authentication_failed(claimed, cause, self._service.registry())
         fields = {
             "client": None if claimed is None else self._name(claimed),
             "address": address,
@@ -186,6 +184,7 @@ class Server(AuthorizationServer):
             # It was signed by that client, whoever sent it: that much is known.
             alarm = Alarm(cause=cause, about=claimed, source=address, detail=failure.detail)
             self._service.bell.sound(alarm)
+            meter.alarm(cause)
             self._alarm("alarm", **fields)
         else:
             self._log("authentication_failed", **fields)
@@ -193,12 +192,5 @@ class Server(AuthorizationServer):
             return
         wait = self._brake.failed(address, claimed)
         if wait:
+            meter.throttled()
             raise TooManyFailures(wait)
-
-
-def _origin(http: flask.Request) -> Origin:
-    traceparent = http.environ.get("HTTP_TRACEPARENT", "")
-    return Origin(
-        address=http.remote_addr or "",
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
-    )

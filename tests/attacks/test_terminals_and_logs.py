@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from delegation import wiring
-from delegation.audit.drain import Drain
+from delegation.audit.segments import Directory, Trail
 from tests.attacks.attack import Attack
 from tests.attacks.endpoint import JWT, basic, encoded
 from tests.attacks.test_actor_tokens import JWT_BEARER
+from tests.audit.trails import KEY
 from tests.cli.command import run
 from tests.world import TestWorld
 
@@ -239,11 +240,14 @@ def test_what_the_log_says_of_hostile_requests(
     for line in own.log.splitlines():
         if line.startswith("{"):
             assert json.loads(line)["event"] != "forged"
-    Drain(source=wiring.undrained_events(own.world.store), directory=tmp_path)()
-    (file,) = tmp_path.glob("*.jsonl")
-    lines = file.read_text("ascii").removesuffix("\n").split("\n")
-    assert all(map(_is_one_thing, lines))
-    events = [json.loads(line) for line in lines]
+    segments = Directory(tmp_path)
+    for _ in wiring.sealer(own.world.store, segments, KEY)():
+        pass
+    for number in segments.numbers():
+        lines = segments.file(number).read_text("ascii").removesuffix("\n").split("\n")
+        assert all(map(_is_one_thing, lines))
+    # The store is shared, and each trail says what was missing when it was sealed.
+    events = [record.exported() for record in Trail(segments).records() if record.event]
     assert all({"id", "at", "version", "type"} <= event.keys() for event in events)
     # What an issuer that we trust has signed is evidence: it stands there as it was.
     assert [hostile] in [event.get("detail", {}).get("audience") for event in events]

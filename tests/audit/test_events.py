@@ -12,8 +12,9 @@ from jsonschema.exceptions import ValidationError
 
 from delegation.audit.acts import Acts
 from delegation.audit.events import Events, schema
+from delegation.domain.administration import Administrator
 from delegation.domain.alarms import Alarm
-from delegation.domain.case import Origin
+from delegation.domain.case import Claimed, Origin
 from delegation.domain.errors import (
     ALARMING,
     ActorTokenRejected,
@@ -21,15 +22,18 @@ from delegation.domain.errors import (
     InvalidScope,
     InvalidTarget,
     NotPermitted,
+    SubjectTokenRejected,
 )
 from delegation.domain.grants import Agents
 from delegation.domain.locks import EVERYTHING, BookedLock, LockOrder, State, Target
 from delegation.domain.parties import Identity
 from delegation.domain.resources import Targets
+from delegation.domain.tokens import Authentication
 from tests.parties import (
     ALICE,
     CALENDAR_API,
     CALENDAR_MCP,
+    CALENDAR_MCP_AUDIENCE,
     DESK_AGENT,
     LOGIN,
     NOW,
@@ -49,6 +53,8 @@ from tests.parties import (
 )
 
 HEAD = {"id": "0f:7:events:1", "at": "2026-11-20T12:00:00.000Z"}
+LINEAGE = {"lineage": {"exchanges": [], "foreign_parent": {"iss": LOGIN, "id": "login-1"}}}
+"""What the store adds to an exchange."""
 SECRET = "eyJhbGciOiJub25lIn0.c2VjcmV0.c2lnbmF0dXJl"
 VALIDATOR = Draft202012Validator(schema())
 REFUSAL = NotPermitted(Cause.NO_GRANT, resource=CALENDAR_API)
@@ -67,6 +73,7 @@ def read(event):
     """The event as it leaves the store, which holds to its schema."""
     assert b"\n" not in event
     line = HEAD | json.loads(event)
+    line |= LINEAGE if line["type"] in {"exchange", "not_issued"} else {}
     VALIDATOR.validate(line)
     return line
 
@@ -96,11 +103,12 @@ def test_an_exchange_says_who_for_whom_what_why_and_from_what():
 
     event = read(Events().granted(delegation, a_full_case()))
 
-    assert event == HEAD | {
+    assert event == HEAD | LINEAGE | {
         "version": 1,
         "type": "exchange",
         "decision": "exchange-1",
         "client": CALENDAR_MCP,
+        "mcp_server": CALENDAR_MCP_AUDIENCE,
         "authenticated_by": "private_key_jwt",
         "revision": "revision-1",
         "source": "192.0.2.1",
@@ -117,7 +125,44 @@ def test_an_exchange_says_who_for_whom_what_why_and_from_what():
         "grant": "calendar",
         "limits": {"expiry": "grant"},
         "expires_at": int((NOW + timedelta(minutes=5)).timestamp()),
+        "txn": "exchange-1",
     }
+
+
+SAID = {"mcp_method": "tools/call", "mcp_name": "create_event", "consent": "consent-1"}
+
+
+def test_what_a_client_says_of_its_call_is_told_as_what_it_says():
+    """In a member of its own, of granted and refused alike; what it does not say is absent."""
+    said = Claimed(method="tools/call", name="create_event", consent="consent-1")
+    case = a_full_case(origin=Origin(address="192.0.2.1", claimed=said))
+    less = a_full_case(origin=Origin(address="192.0.2.1", claimed=Claimed(consent="c")))
+
+    assert read(Events().granted(a_delegation(), case))["claimed"] == SAID
+    assert read(Events().refused("1-x", REFUSAL, case))["claimed"] == SAID
+    assert read(Events().refused("1-x", REFUSAL, less))["claimed"] == {"consent": "c"}
+    assert "claimed" not in read(Events().granted(a_delegation(), a_full_case()))
+
+
+@pytest.mark.parametrize("member", SAID)
+@pytest.mark.parametrize("value", ["", " a", "a ", "a\nb", "\u00e9", "x" * 257])
+def test_the_schema_knows_what_a_claim_can_be(member, value):
+    """The same bounds as where they are read."""
+    event = read(Events().refused("1-x", REFUSAL, a_full_case()))
+
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(event | {"claimed": {member: value}})
+
+
+def test_when_somebody_logged_in_is_said_where_their_token_says_so():
+    """An exchange never refreshes it."""
+    subject = a_verified_token(authentication=Authentication(time=NOW - timedelta(hours=1)))
+    case = a_full_case(subject=subject)
+
+    granted = read(Events().granted(a_delegation(subject=subject), case))
+
+    assert granted["auth_time"] == int(NOW.timestamp()) - 3600
+    assert read(Events().refused("1-x", REFUSAL, case))["auth_time"] == granted["auth_time"]
 
 
 ACTOR = a_workload()
@@ -166,6 +211,7 @@ def test_a_second_hop_says_what_transaction_it_belongs_to():
     event = read(Events().granted(a_second_delegation(), a_full_case()))
 
     assert event["txn"] == "exchange-1"
+    assert event["parent"] == {"iss": OUR_ISSUER, "id": "exchange-1"}
     assert event["subject"] == {"iss": LOGIN, "sub": "alice"}
 
 
@@ -209,24 +255,38 @@ def test_a_refusal_says_its_cause(cause):
     assert event["parent"] == {"iss": LOGIN, "id": "login-1"}
 
 
-@pytest.mark.parametrize(
-    ("refusal", "error"),
-    [
-        (InvalidTarget(Cause.TARGET_UNKNOWN), "invalid_target"),
-        (InvalidScope(Cause.SCOPE_EXCEEDED, withheld=["x"]), "invalid_scope"),
-    ],
-    ids=["target", "scope"],
+TOO_MUCH = InvalidScope(
+    Cause.SCOPE_EXCEEDED, required=frozenset({"calendar:write", "calendar:read"}), withheld=["x"]
 )
-def test_a_refusal_says_what_was_answered(refusal, error):
-    """The OAuth error code is the client's."""
-    assert read(Events().refused("1-x", refusal, a_full_case()))["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("refusal", "answered"),
+    [
+        (InvalidTarget(Cause.TARGET_UNKNOWN), ("invalid_target", "not_permitted", None)),
+        (
+            SubjectTokenRejected(Cause.EXPIRED),
+            ("invalid_request", "subject_token_rejected", None),
+        ),
+        (InvalidScope(Cause.SCOPE_EMPTY), ("invalid_scope", "not_permitted", None)),
+        (TOO_MUCH, ("invalid_scope", "not_permitted", ["calendar:read", "calendar:write"])),
+    ],
+    ids=["target", "token", "scope", "scope that would do"],
+)
+def test_a_refusal_says_what_was_answered(refusal, answered):
+    """The OAuth error code, the public reason, and the scope that would have sufficed."""
+    event = read(Events().refused("1-x", refusal, a_full_case()))
+
+    assert (event["error"], event["reason"], event.get("required_scope")) == answered
 
 
 def test_what_is_not_known_is_absent():
     """A request that was not understood has an event with less in it."""
     event = read(Events().refused("1-x", NotPermitted(Cause.MALFORMED), a_case()))
 
+    assert event["mcp_server"] == CALENDAR_MCP_AUDIENCE
     assert not {"asked", "subject", "agent", "parent", "traceparent", "alarm"} & event.keys()
+    assert not {"auth_time", "claimed", "required_scope", "lineage"} & event.keys()
 
 
 @pytest.mark.parametrize(
@@ -262,6 +322,48 @@ def test_a_lift_says_which_lock_who_and_why(mistaken):
     assert event["target"] == {"kind": "subject", "names": [ALICE.issuer, ALICE.subject]}
     assert (event["reason"], event["author"]) == ("found it", "ops")
     assert event["mistaken"] is mistaken
+
+
+REQUESTED = Origin(address="192.0.2.7", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+
+
+@pytest.mark.standard("REV-1")
+@pytest.mark.parametrize(
+    ("author", "origin", "said"),
+    [
+        (
+            Administrator.of(Identity("https://idp.example.com", "sec|ops"), frozenset()).author,
+            REQUESTED,
+            {
+                "how": "admin_api",
+                "administrator": {"iss": "https://idp.example.com", "sub": "sec|ops"},
+                "source": "192.0.2.7",
+                "traceparent": REQUESTED.traceparent,
+            },
+        ),
+        (Administrator.local("root").author, Origin(address=""), {"how": "command"}),
+        (
+            f"client:{CALENDAR_MCP}",
+            Origin(address="192.0.2.1"),
+            {"how": "revocation", "client": CALENDAR_MCP, "source": "192.0.2.1"},
+        ),
+        ("sec@example.com", None, {}),
+    ],
+    ids=["administrator", "command", "client", "nobody known"],
+)
+def test_an_act_says_who_did_it_how_and_from_where(author, origin, said):
+    """The administrator by issuer and subject, the address, the trace: of a lock and of a lift."""
+    order = an_order(author=author)
+    lock = BookedLock(order=order, begins_at=1, ends_at=None, state=State.STANDING)
+    bare = {"author", "how", "administrator", "client", "source", "traceparent"}
+
+    locked = read(Acts().locked(order, origin))
+    lifted = read(
+        Acts().lifted(lock, reason="found it", author=author, mistaken=False, origin=origin)
+    )
+
+    for event in (locked, lifted):
+        assert {name: event[name] for name in bare & event.keys()} == {"author": author} | said
 
 
 @pytest.mark.standard("8693-5-3")

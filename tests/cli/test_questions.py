@@ -6,21 +6,23 @@ from typing import Any
 
 import pytest
 
-from delegation.cli.answers import decided_lines, drawn_lines, listed_lines
+from delegation.cli.answers import decided_lines, drawn_lines, listed, listed_lines
 from delegation.domain.errors import Cause, NotPermitted
 from delegation.domain.grants import Subjects
 from delegation.domain.nearest import Lack, Missing, Near
-from delegation.domain.questions import No
+from delegation.domain.questions import No, Yes
 from delegation.domain.ways import what_can
 from tests.cli.command import Ran, run
 from tests.parties import (
     CALENDAR_MCP,
     LOGIN,
     NOW,
+    a_delegation,
+    a_deny,
     a_grant,
     a_registry,
 )
-from tests.registry.story import OUR_ISSUER, STORY, write
+from tests.registry.story import OUR_ISSUER, STORY, TEAMS, write
 
 SECOND = """\
   - id: rooms-for-calendar
@@ -192,6 +194,7 @@ SAID = [
         Lack(missing=Missing.SCOPE),
         "scope: it is more than may be given, whatever the subject token has",
     ),
+    (Lack(missing=Missing.DENY, of="no-writing"), "deny: the deny no-writing takes it"),
     (
         Lack(missing=Missing.LIFETIME),
         "lifetime: the token would live for less than five seconds",
@@ -435,6 +438,93 @@ def test_files_that_cannot_be_loaded_are_no_answer(tmp_path: Path) -> None:
 
     assert ran.err.startswith("wrong.yaml:1: `grantz` is no key of a file")
     assert (ran.out, ran.status) == ("", 2)
+
+
+@pytest.fixture(name="denying")
+def _denying(tmp_path: Path) -> Path:
+    """The story with its teams: a grant in shadow, and a deny, of staff."""
+    teams = TEAMS.replace("[{team: guests}]", "[{team: desk}]")
+    teams = teams.replace("[events.write]\n    expires: 2027", "any\n    expires: 2027")
+    return write(tmp_path / "registry", story=STORY, teams=teams)
+
+
+def test_what_a_shadow_would_give_is_shown(tmp_path: Path) -> None:
+    """Beside what is; for programs, too."""
+    files = write(tmp_path / "registry", story=STORY, teams=TEAMS)
+    asked = (*ALICES, *STAFF, "--mcp-scope", "calendar:read calendar:write")
+    wanting = (*asked, "--scope", "events.write")
+
+    no, programs = ask(files, "can-i", *wanting), ask(files, "can-i", *wanting, "--output", "json")
+
+    until = "2026-11-20T12:05:00+00:00"
+    assert no.status == 1
+    assert (
+        f"  shadow    desk-writes, if enforced: desk-writes gives events.write until {until}\n"
+        in no.out
+    )
+    assert json.loads(programs.out)["shadow"] == [
+        {
+            "grants": ["desk-writes"],
+            "allowed": True,
+            "grant": "desk-writes",
+            "scope": ["events.write"],
+            "expires_at": until,
+        }
+    ]
+
+
+def test_what_a_shadow_would_refuse_is_shown(tmp_path: Path) -> None:
+    """While it is allowed."""
+    teams = TEAMS.replace("deny\n", "deny\n    mode: shadow\n").replace("guests}]", "desk}]")
+    teams = teams.replace("[events.write]\n    expires: 2027", "any\n    expires: 2027")
+    files = write(tmp_path / "registry", story=STORY, teams=teams)
+
+    yes = ask(files, "can-i", *ALICES, *STAFF)
+    programs = ask(files, "can-i", *ALICES, *STAFF, "--output", "json")
+
+    assert yes.status == 0
+    assert "  shadow    desk-writes, no-writing, if enforced: refused, denied\n" in yes.out
+    assert json.loads(programs.out)["shadow"] == [
+        {"grants": ["desk-writes", "no-writing"], "allowed": False, "cause": "denied"}
+    ]
+
+
+def test_what_is_denied_is_said(denying: Path) -> None:
+    """By which deny; and who can tells no way that is closed."""
+    no = ask(denying, "can-i", *ALICES, *STAFF)
+    none = ask(denying, "what-can", "calendar-mcp")
+
+    assert "  cause     denied, which the client is not told\n" in no.out
+    assert "    deny: the deny no-writing takes it\n" in no.out
+    assert none.out == "There is no way.\n"
+
+
+def test_what_a_deny_may_take_is_listed() -> None:
+    """In a column of its own, where there is any; for programs, too."""
+    registry = a_registry(grants=[a_grant(), a_deny(), a_grant(id="z", scopes=READING)])
+    ways = what_can(CALENDAR_MCP, registry, NOW)
+
+    head, first, second, *_, last = listed_lines(ways, registry)
+
+    assert head.endswith("LESS BY")
+    assert first.endswith(" no-writing")
+    assert second.endswith(" -")
+    assert last.startswith("- LESS BY are denies")
+    assert [way.get("denies") for way in listed(ways, registry)["ways"]] == [["no-writing"], None]
+    assert listed(ways, registry)["assumed"][-1] in last
+
+
+READING = {"calendar:read": frozenset({"events.read"})}
+
+
+def test_a_limit_names_the_deny() -> None:
+    """As it is called, underscores and all."""
+    registry = a_registry(grants=[a_grant(downscope=True), a_deny(id="no_writing")])
+    delegation = a_delegation(registry=registry, scope=frozenset({"events.read", "events.write"}))
+
+    said = [*decided_lines(Yes(delegation=delegation))]
+
+    assert said[-1] == "  limit     scope:events.write, by the deny no_writing"
 
 
 HOSTILE = '\x1b[31m\u202e\n"]<b>#`|'

@@ -30,6 +30,9 @@ from delegation.settings import (
 from delegation.web.admin.openapi import document as admin_document
 from delegation.web.admin.problems import Kind as ProblemKind
 from tests.conformance import page as conformance
+from tests.docs import events
+from tests.docs.generate_client import names
+from tests.docs.generate_lint import findings
 from tests.docs.tables import table
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -111,9 +114,12 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
     {
         "admin_operations": admin_operations,
         "admin_problems": admin_problems,
+        "events": events.members,
         "settings": settings,
         "client_settings": client_settings,
+        "client": names,
         "registry": registry,
+        "findings": findings,
         "commands": commands,
         "conformance": conformance.summary,
         "requirements": conformance.requirements,

@@ -19,12 +19,14 @@ import jwt
 import pytest
 import yaml
 
+from delegation.audit.keys import write_new
 from delegation.dev.world import World, running_world
 from delegation.domain.registry import Registry
 from delegation.ledger.exchanges import RedisExchanges
 from delegation.registry.loader import Snapshot, parse
 from delegation.registry.secrets import digest, new_secret
 from tests.attacks.endpoint import ACCESS_TOKEN, EXCHANGE, JWT
+from tests.audit.trails import KEY
 from tests.cli.command import run
 from tests.docs.pages import ROOT, alike, blocks, table
 from tests.signing import ABSENT
@@ -203,6 +205,8 @@ def test_every_command_does_what_is_shown(chains: Chains, tmp_path: Path) -> Non
     (tmp_path / "planner.jwt").write_text(chains.planners())
     environment = os.environ | chains.world.environment
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    environment["DELEGATION_AUDIT_KEY"] = str(tmp_path / "audit.key")
+    write_new(tmp_path / "audit.key", KEY)
     commands = [
         (text, BLOCKS[index + 1][1] if BLOCKS[index + 1][0] == "text" else "")
         for index, (kind, text) in enumerate(BLOCKS)

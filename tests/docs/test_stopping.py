@@ -21,6 +21,7 @@ import redis
 import yaml
 
 from delegation import wiring
+from delegation.audit.keys import write_new
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP, ROOMS_API
 from delegation.dev.servers import listening
 from delegation.dev.world import World, running_world
@@ -32,6 +33,7 @@ from delegation.ledger.server import Server
 from delegation.registry.loader import Snapshot, parse
 from delegation.storeurl import StoreUrl
 from tests.attacks.endpoint import ACCESS_TOKEN, EXCHANGE
+from tests.audit.trails import KEY
 from tests.cli.command import run
 from tests.docs.pages import ROOT, alike, blocks, table
 from tests.docs.test_explanations import missing
@@ -101,7 +103,10 @@ class Place:
         )
 
     def begin_anew(self) -> None:
-        """Nothing of another test is alive, or stops anything."""
+        """Nothing of another test is alive, or stops anything, or stands in the evidence."""
+        for partition in self.world.store.partitions.all():
+            self.store.delete(partition.events, partition.refusals)
+            self.store.hset(partition.layout, mapping={"events": 0, "refusals": 0})
         registry = Registry.of(issuer=self.world.url, revision="none")
         administration = wiring.administration(self.world.store, lambda: registry)
         now = administration.now()
@@ -264,9 +269,12 @@ def _scene(place: Place, request: pytest.FixtureRequest, tmp_path: Path) -> Scen
     is_local = request.param == "local"
     scene = Scene(
         place=place,
-        environment=dict(place.world.environment) | ({} if is_local else place.desk),
+        environment=dict(place.world.environment)
+        | {"DELEGATION_AUDIT_KEY": str(tmp_path / "audit.key")}
+        | ({} if is_local else place.desk),
         cwd=tmp_path,
     )
+    write_new(tmp_path / "audit.key", KEY)
     people = {name: f"{name}-{token_urlsafe(8)}" for name in ("alice", "bob")}
     login = f"id-{token_urlsafe(8)}"
     place.begin_anew()
@@ -422,19 +430,21 @@ def test_every_test_that_is_named_is_there() -> None:
 
 
 def test_after_a_loss(scene: Scene) -> None:
-    """An emptied store is not believed; laid out anew, it knows nothing. The evidence is left."""
+    """An emptied store is not believed. From the evidence it has its stops again, and no more."""
     place, alice = scene.place, scene.place.token("alice")
     before = _issued(place, "calendar-mcp", alice, CALENDAR_API)
-    scene.says("delegation audit drain --to " + str(scene.cwd / "audit"))
-    (check, missing_layout), (init, _), (grep, _) = commands(STORE)
+    scene.says("delegation lock --client notes-mcp --reason x")
+    trail = scene.cwd / "audit"
+    scene.says(f"delegation audit seal --once {trail}")
+    (check, missing_layout), (replay, replayed) = commands(STORE)
     place.store.flushall()
 
     scene.agrees(check, missing_layout, status=1)
     assert place.exchange("calendar-api", before, ROOMS_API).status_code == 503
-    scene.says(init)
+    scene.agrees(replay.replace(" audit", f" {trail}"), replayed)
 
     assert place.exchange("calendar-api", before, ROOMS_API).json()["reason"] == (
         "subject_token_rejected"
     )
     assert place.exchange("calendar-mcp", alice, CALENDAR_API).status_code == 200
-    assert '"type":"lock"' in scene.says(grep)
+    assert "notes-mcp" in scene.says("delegation locks")

@@ -1,19 +1,23 @@
 """The admin API as a process of its own, beside the service that it administers."""
 
 import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from delegation import wiring
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.world import World, running_world
 from delegation.domain.administration import Capability
 from delegation.domain.registry import usual_admin_audience
 from delegation.domain.tokens import format_scope
+from delegation.settings import Settings
 from tests.cli.command import run
 
 pytestmark = pytest.mark.xdist_group("admin")
@@ -162,6 +166,39 @@ def test_commands_from_afar_and_on_the_spot(world: World, tmp_path: Path) -> Non
     assert json.loads(seen.out)["state"] == "dead"
     assert nothing.status_code == 400
     assert exchange(world, login(world, "dora")).status_code == 200
+
+
+def test_a_plan_against_what_is_in_force(world: World, tmp_path: Path) -> None:
+    """The files as they are change nothing; one that is changed tells of that alone."""
+    files = tmp_path / "registry"
+    shutil.copytree(world.settings.registry, files)
+    environment = {
+        "DELEGATION_ADMIN_API": str(world.admin_url),
+        "DELEGATION_ADMIN_TOKEN": admin_token(world, "registry.read"),
+    }
+    same = run("registry", "plan", str(files), environment=environment)
+    file = files / "world.yaml"
+    file.write_text(file.read_text().replace("lifetime: 300", "lifetime: 600", 1))
+
+    wider = run("registry", "plan", str(files), "--detailed-exitcode", environment=environment)
+
+    assert (same.status, same.out) == (0, "Nothing changes.\n")
+    assert wider.status == 2
+    assert "wider     lifetime: + 600 s  - 300 s\n" in wider.out
+    assert "Changes: 1 wider, 0 narrower, 0 both, 0 same.\n" in wider.out
+
+
+def test_on_the_spot_the_files_are_what_is_in_force(world: World, tmp_path: Path) -> None:
+    """As the running admin API has them; where they cannot be read, nothing is."""
+    (tmp_path / "broken.yaml").write_text("grants: none")
+    settings = replace(world.settings, registry=tmp_path)
+
+    def here(settings: Settings) -> Any:
+        app = wiring.local_admin_application(settings, world.store, user="ann")
+        return app.test_client().get("/admin/v1/registry")
+
+    assert here(world.settings).json == ask(world, "GET", "/registry").json()
+    assert here(settings).status_code == 503
 
 
 def test_nothing_of_a_token_is_logged(world: World) -> None:

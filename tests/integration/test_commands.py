@@ -1,7 +1,7 @@
 """The commands that need the whole service, as people type them."""
 
-import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from delegation.audit.events import schema
+from delegation.audit.segments import Directory, Trail
 from delegation.dev import story
 from tests.attacks.endpoint import Endpoint
 from tests.cli.command import run
@@ -55,23 +56,34 @@ def test_a_demo_that_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "✗ an API that no grant names 200" in played.out
 
 
-def test_draining(alone: TestWorld, tmp_path: Path) -> None:
-    """The events of what happened become lines on disk, by the published schema, once."""
+def test_sealing(alone: TestWorld, tmp_path: Path) -> None:
+    """A sealer at work: what happened is in the trail, by the published schema, and it verifies."""
     endpoint: Endpoint = endpoint_of(alone)
     token = alone.login.token()
     granted = endpoint.exchange(subject_token=token)
     refused = endpoint.exchange(scope="admin")
-    environment, target = alone.world.environment, tmp_path / "audit" / "here"
+    target, key = tmp_path / "audit" / "here", tmp_path / "audit.key"
+    made = run("audit", "new-key", str(key), "--name", "sts.example.com/audit")
+    environment = {**alone.world.environment, "DELEGATION_AUDIT_KEY": str(key)}
 
-    first = run("audit", "drain", "--to", str(target), environment=environment)
-    second = run("audit", "drain", "--to", str(target), environment=environment)
+    with subprocess.Popen(  # noqa: S603, our own command
+        [DELEGATION, "audit", "seal", target, "--interval", "0.1"],
+        env=os.environ | environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as sealer:
+        assert sealer.stderr is not None
+        said = json.loads(sealer.stderr.readline())
+        sealer.terminate()
+        assert sealer.wait(timeout=30) == 0
 
-    assert (first.status, first.out) == (0, f"2 events moved to {target}.\n")
-    assert (second.status, second.out) == (0, f"0 events moved to {target}.\n")
-    (file,) = target.glob("*.jsonl")
+    assert (said["event"], said["segment"], said["records"]) == ("sealed", 1, 2)
+    verified = run("audit", "verify", str(target), "--key", made.out.split()[-1])
+    assert verified.out.startswith("Verified: 2 records in 1 segments.")
+    (file,) = target.iterdir()
     assert file.stat().st_mode & 0o077 == 0
-    text = file.read_text()
-    events = {event["type"]: event for event in map(json.loads, text.splitlines())}
+    records = list(Trail(Directory(target)).records())
+    events = {event["type"]: event for event in (record.exported() for record in records)}
     check = jsonschema.Draft202012Validator(schema())
     for event in events.values():
         check.validate(event)
@@ -80,16 +92,7 @@ def test_draining(alone: TestWorld, tmp_path: Path) -> None:
     assert events["exchange"]["source"] == endpoint.source
     assert events["refusal"]["decision"] == refused.header("Delegation-Decision")
     assert events["refusal"]["cause"] == "scope_exceeded"
+    text = file.read_text("ascii")
     for part in (*token.split("."), *granted.json["access_token"].split(".")):
         assert part not in text
     assert endpoint.exchange().status == 200
-
-
-def test_draining_where_somebody_drains(shared: TestWorld, tmp_path: Path) -> None:
-    """Two do not drain into one place."""
-    with (tmp_path / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ran = run("audit", "drain", "--to", str(tmp_path), environment=shared.world.environment)
-
-    assert (ran.status, ran.out) == (1, "")
-    assert ran.err == f"Another process drains into {tmp_path} already: let it finish.\n"

@@ -54,14 +54,14 @@ def test_the_sample_api_takes_nothing_else(
         headers={"kid": keyring.active.kid},
     )
 
-    assert api.get("/").headers["WWW-Authenticate"] == "Bearer"
-    for token in ("", "x", shared.login.token(), untyped):
+    assert api.get("/").headers["WWW-Authenticate"].startswith("Bearer resource_metadata=")
+    for token in ("x", shared.login.token(), untyped):
         answer = api.get("/", headers=_bearer(token))
         assert answer.status_code == 401
-        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+        assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
     forbidden = api.get("/", headers=_bearer(written))
     assert forbidden.status_code == 403
-    assert forbidden.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope"'
+    assert 'error="insufficient_scope"' in forbidden.headers["WWW-Authenticate"]
 
 
 def test_the_issuers_metadata(shared: TestWorld) -> None:

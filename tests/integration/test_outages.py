@@ -169,7 +169,7 @@ def test_what_was_flushed_is_dead(alone: TestWorld) -> None:
 
 @pytest.mark.attack(25)
 def test_too_many_undrained_events(tmp_path: Path) -> None:
-    """Rather than lose evidence the service stops: until somebody drains."""
+    """Rather than lose evidence the service stops: until somebody seals."""
     with a_test_world(tmp_path, workers=1, DELEGATION_MAX_UNDRAINED_EVENTS="3") as world:
         endpoint = endpoint_of(world)
 

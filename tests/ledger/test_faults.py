@@ -15,6 +15,7 @@ from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, NotPermitted, Unavailable
 from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
+from delegation.domain.ports import StoredEvent
 from delegation.ledger.cooldown import SharedCooldown
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.ledger import Limits, RedisLedger
@@ -132,8 +133,9 @@ def read(scene):
 
 
 def trim(scene):
-    """Drop the first events."""
-    scene.evidence.trim(0, "events", through=0)
+    """Drop the first event."""
+    first = StoredEvent(epoch="e", number=1, at=0, event=b"{}")
+    scene.evidence.trim(0, "events", first)
 
 
 def cool_down(scene):
@@ -294,7 +296,11 @@ FAULTS = {
     "other number of partitions": Fault(
         begin=otherwise(partitions=64), problem="other_number_of_partitions", spares=WITHOUT_LAYOUT
     ),
-    "not ready": Fault(begin=otherwise(ready=0), problem="layout_not_ready", spares=WITHOUT_LAYOUT),
+    "not ready": Fault(
+        begin=otherwise(ready=0),
+        problem="layout_not_ready",
+        spares=WITHOUT_LAYOUT | {lock, lock_all},
+    ),
     "stale": Fault(begin=stale, problem="stale", spares=WITHOUT_LAYOUT),
     "clock ahead": Fault(
         begin=otherwise(clock=now_in_milliseconds() + 3_600_000),
@@ -360,7 +366,8 @@ def test_what_drains_lets_a_full_stream_take_exchanges_again(scene):
     home = PARTITIONS.of(scene.done.subject).number
     with undrained(scene):
         for partition in PARTITIONS.all():
-            scene.evidence.trim(partition.number, "events", through=5)
+            last = scene.evidence.read(partition.number, "events", count=10)[-1]
+            scene.evidence.trim(partition.number, "events", last)
 
     record(scene)
 

@@ -16,7 +16,7 @@ from delegation.domain.exchanges import Filter
 from delegation.domain.locks import EVERYTHING, Target
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.exchanges import RedisExchanges
-from delegation.ledger.layout import initialize
+from delegation.ledger.layout import initialize, make_ready
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.server import Server
@@ -57,11 +57,12 @@ def every_verb(server, client):
     now = now_in_milliseconds()
     ledger.claim("calendar-mcp", "assertion-1", nonce="n", issued_at=now, until=now + 60_000)
     assert ledger.problems() == []
+    make_ready(server, PARTITIONS)
     evidence = Evidence(store)
     evidence.settle()
     for partition, stream in evidence.streams():
         for event in evidence.read(partition, stream, count=100):
-            evidence.trim(partition, stream, through=event.number)
+            evidence.trim(partition, stream, event)
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 import pytest
 
-from delegation.domain.errors import Unavailable
-from delegation.ledger.layout import LayoutDiffers, initialize
+from delegation.domain.errors import NotPermitted, Unavailable
+from delegation.domain.locks import EVERYTHING
+from delegation.ledger.layout import LayoutDiffers, initialize, make_ready
 from delegation.ledger.partitions import Partitions
 from tests.parties import ALICE, a_case
-from tests.valkey import PARTITIONS, decide, now_in_milliseconds, snapshot
+from tests.valkey import PARTITIONS, an_order, decide, now_in_milliseconds, snapshot
 
 
 def test_an_empty_store_is_laid_out_once(server, raw):
@@ -58,6 +59,44 @@ def test_a_partition_that_lost_its_layout_gets_a_new_epoch(ledger, server, raw, 
     first, second = evidence.read(home.number, "events", count=10)
     assert [first.number, second.number] == [1, 2]
     assert first.epoch != second.epoch
+
+
+def test_what_is_not_ready_takes_locks_and_nothing_else(server, locks, ledger, raw):
+    """Until all that was stopped is stopped again, and it is opened; as often as wanted."""
+    raw.flushall()
+    assert initialize(server, PARTITIONS, ready=False) is True
+
+    everything = put_where_nothing_is_read(locks)
+    with pytest.raises(Unavailable, match="layout_not_ready"):
+        ledger.record(decide(ledger), a_case())
+    assert initialize(server, PARTITIONS) is False
+    assert ledger.problems() == ["layout_not_ready"]
+
+    make_ready(server, PARTITIONS)
+    make_ready(server, PARTITIONS)
+
+    assert ledger.problems() == []
+    with pytest.raises(NotPermitted):
+        ledger.record(decide(ledger), a_case())
+    assert locks.find(everything).order.target == EVERYTHING
+
+
+def put_where_nothing_is_read(locks):
+    """Put a lock on everything; its id."""
+    order = an_order(locks, EVERYTHING)
+    locks.lock(order)
+    return order.id
+
+
+def test_what_lost_its_layout_is_not_opened(server, raw):
+    """Whoever restores it has to begin again."""
+    initialize(server, PARTITIONS, ready=False)
+    raw.delete(PARTITIONS.all()[3].layout)
+
+    with pytest.raises(LayoutDiffers, match="lost its layout"):
+        make_ready(server, PARTITIONS)
+
+    assert raw.exists(PARTITIONS.all()[3].layout) == 0
 
 
 def test_a_store_that_cannot_be_reached_is_not_laid_out(server, raw):

@@ -27,6 +27,8 @@ from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.ledger import RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.store import Store
+from delegation.metrics.meter import Meter
+from delegation.metrics.tally import Tally
 from delegation.web.app import create_app
 from delegation.web.service import Service
 from tests.fakes import Counter, HeldClock, ListLedger, ListLocks, PlainSigner, TableVerifier
@@ -135,6 +137,7 @@ class Endpoint:
         self.registry = Counter(lambda: _REGISTRY)
         self.keys: Mapping[str, object] = {"keys": []}
         self.problems: Sequence[str] = []
+        self.tally = Tally()
         used_ledger, used_clock = ledger or self.ledger, clock or self.clock
         self._used_ledger = used_ledger
         self.locks = ListLocks() if store is None else RedisLocks(store, events=Acts())
@@ -160,6 +163,7 @@ class Endpoint:
             bell=used_ledger,
             jwks=lambda: self.keys,
             problems=lambda: self.problems,
+            meter=Meter(self.tally),
         )
         self.app = create_app(service, seconds=self.clock.seconds)
 

@@ -4,7 +4,7 @@ import logging
 
 from structlog.testing import capture_logs
 
-from delegation.web.limits import Brake, SampledLog, shown
+from delegation.web.limits import Brake, SampledLog, close_logs, settle_logs, shown
 from tests.fakes import HeldClock
 
 
@@ -63,6 +63,39 @@ def test_sampled_log() -> None:
         (5, 0),
     ]
     assert {line["log_level"] for line in lines} == {"warning"}
+
+
+def test_a_count_that_nobody_asks_for() -> None:
+    """A flood that has ended leaves its count, once its minute is over, and once."""
+    clock = HeldClock()
+    log = SampledLog(clock.seconds, level=logging.WARNING, lines=1)
+    quiet = SampledLog(clock.seconds, level=logging.ERROR)
+
+    with capture_logs() as lines:
+        for _ in range(5):
+            log("knock")
+        quiet("step")
+        settle_logs()
+        clock.pass_(minutes=1)
+        settle_logs()
+        settle_logs()
+
+    assert lines[2:] == [
+        {"event": "suppressed", "lines": "knock", "suppressed": 4, "log_level": "warning"}
+    ]
+
+
+def test_a_count_at_the_end() -> None:
+    """Who stops says what they left out, whatever the time."""
+    log = SampledLog(HeldClock().seconds, level=logging.WARNING, lines=1)
+
+    with capture_logs() as lines:
+        log("knock")
+        log("knock")
+        close_logs()
+        close_logs()
+
+    assert [line["suppressed"] for line in lines] == [0, 1]
 
 
 def test_shown() -> None:

@@ -35,7 +35,8 @@ def test_can_i_never_disagrees_with_the_endpoint(world: World, may_exchange: boo
     Nobody else acts: an actor token is no part of a question.
     """
     client = replace(world.client, may_exchange=may_exchange, secrets=(digest(SECRET),))
-    registry = a_registry(clients=[client], resources=world.resources, grants=world.grants)
+    grants = [*world.grants, *world.denies, *world.shadows]
+    registry = a_registry(clients=[client], resources=world.resources, grants=grants)
     sts = serving(world, registry)
 
     answer = asked(world, client, registry)
@@ -49,10 +50,12 @@ def test_can_i_never_disagrees_with_the_endpoint(world: World, may_exchange: boo
         assert told["expires_in"] == said["expires_in"]
         assert (recorded.grant, recorded.resource) == (said["grant"], said["resource"])
         assert recorded.actors == answer.delegation.actors
+        assert recorded.shadow == answer.delegation.shadow
     else:
         ((refused, _),) = sts.ledger.refused
         assert told == {name: said[name] for name in TOLD if name in said}
         assert refused.cause.value == said["cause"]
+        assert refused.shadow == answer.refused.shadow
 
 
 def serving(world: World, registry: Registry) -> Endpoint:

@@ -68,6 +68,7 @@ def test_a_token_of_ones_own(sts: Endpoint) -> None:
     must_be_done(revoke(sts, sts.token(done)))
 
     [order] = sts.locks.orders
+    assert [origin.address for origin in sts.locks.origins if origin] == ["192.0.2.1"]
     assert order.target == Target.exchange(done.id)
     assert order.author == f"client:{CALENDAR_MCP}"
     assert order.reason == "revoked by its client"

@@ -3,8 +3,9 @@
 -- ARGV from 5: id, target, ends at or empty, parents, since login, description and event (both empty
 --              but in the partition that tells of it), then for how long ends are kept
 
+-- What is being restored takes locks above all.
 local problem = unwell()
-if problem then return answer(problem) end
+if problem and problem ~= 'layout_not_ready' then return answer(problem) end
 
 local id, target, now, keep = ARGV[5], ARGV[6], milliseconds(), kept(12)
 local lock = {b = now, e = tonumber(ARGV[7]), p = ARGV[8] == '1', l = ARGV[9] == '1'}

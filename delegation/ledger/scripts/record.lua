@@ -3,7 +3,8 @@
 -- ARGV from 5: id, decided at, expires at, targets, detail, event, single use, undrained limit,
 --              then the foreign token's targets, issued at, logged in at; empty where the parent is ours,
 --              when its use is forgotten; the actor token's targets, issued at and logged in at,
---              empty without one; and the root identity
+--              empty without one; the root identity; the foreign token as events name it, empty where
+--              the parent is ours; and the parent's id, empty where it is not
 
 local problem = unwell()
 if problem then return answer(problem) end
@@ -34,11 +35,14 @@ end
 if redis.call('XLEN', KEYS[5]) >= tonumber(ARGV[12]) then return answer('too_many_undrained_events') end
 if clocks_differ(now, ARGV[6]) then return answer('clocks_differ') end
 
-local lineage = {{t = ARGV[8], a = now}}
+local lineage, before, foreign = {{t = ARGV[8], a = now}}, '', ARGV[21]
 if KEYS[7] then
-  local parent = redis.call('GET', KEYS[7])
-  if not parent then return answer('lineage_dead') end
-  for _, link in ipairs(cmsgpack.unpack(parent).lineage) do lineage[#lineage + 1] = link end
+  local packed = redis.call('GET', KEYS[7])
+  if not packed then return answer('lineage_dead') end
+  local parent = cmsgpack.unpack(packed)
+  for _, link in ipairs(parent.lineage) do lineage[#lineage + 1] = link end
+  before = '"' .. ARGV[22] .. '"' .. (parent.before == '' and '' or ',' .. parent.before)
+  foreign = parent.foreign
 else
   lineage[2] = {t = ARGV[13], a = tonumber(ARGV[14]), f = true, l = tonumber(ARGV[15])}
 end
@@ -54,9 +58,10 @@ if single_use then
 end
 
 -- The event is written first: whatever fails from here on, there is no record without its event.
-write_event('events', KEYS[5], now, ARGV[10])
+write_event('events', KEYS[5], now, with_lineage(ARGV[10], before, foreign))
 if single_use then redis.call('SET', KEYS[6], id, 'PXAT', ARGV[16]) end
-redis.call('SET', KEYS[3], cmsgpack.pack({lineage = lineage, detail = ARGV[9]}), 'PXAT', ARGV[7])
+local record = {lineage = lineage, detail = ARGV[9], before = before, foreign = foreign}
+redis.call('SET', KEYS[3], cmsgpack.pack(record), 'PXAT', ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 redis.call('ZADD', KEYS[4], ARGV[7], ARGV[20] .. id)
 redis.call('PEXPIREAT', KEYS[4], string.format('%d', now + 1000000))  -- longer than any token lives

@@ -2,7 +2,8 @@
 -- KEYS: layout, refusals, caps, alarms, counts of alarms
 -- ARGV from 5: client, event, cap per minute, undrained limit, cause if somebody should look or empty
 --
--- An alarm is counted, be its event written or not: a flood hides none.
+-- An alarm is counted, be its event written or not: a flood hides none. The answer says whether it was
+-- written.
 
 local problem = unwell()
 if problem then return answer(problem) end
@@ -19,7 +20,8 @@ if cap and cap.window < window and room then
 end
 cap = cap or {window = window, written = 0, suppressed = 0}
 
-if room and cap.written < tonumber(ARGV[7]) then
+local written = room and cap.written < tonumber(ARGV[7])
+if written then
   cap.written = cap.written + 1
   write_event('refusals', KEYS[2], now, ARGV[6])
   if cause ~= '' then
@@ -32,4 +34,4 @@ else
 end
 if cause ~= '' then redis.call('HINCRBY', KEYS[5], cause, 1) end
 write_cap(KEYS[3], client, cap)
-return answer('ok')
+return answer('ok', written and 1 or 0)

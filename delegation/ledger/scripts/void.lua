@@ -4,8 +4,12 @@
 local problem = unwell()
 if problem then return answer(problem) end
 
-if redis.call('DEL', KEYS[2]) == 1 then
+local packed = redis.call('GET', KEYS[2])
+if packed then
+  local record = cmsgpack.unpack(packed)
+  local event = with_lineage(ARGV[6], record.before, record.foreign)
+  redis.call('DEL', KEYS[2])
   redis.call('ZREM', KEYS[3], ARGV[5])
-  write_event('events', KEYS[4], milliseconds(), ARGV[6])
+  write_event('events', KEYS[4], milliseconds(), event)
 end
 return answer('ok')

@@ -14,6 +14,7 @@ from delegation.web.admin.problems import Asked, Kind
 from delegation.web.admin.service import AdminService
 from delegation.web.form import Form, read_body
 from delegation.web.limits import SampledLog, Seconds
+from delegation.web.origin import origin_of
 
 Access = Callable[[Request, Iterable[Capability]], Administrator]
 """Says who asks. Raises `Asked` where nobody does that may."""
@@ -59,7 +60,7 @@ class Bearer:
         except AdministratorRejected as rejected:
             self._log(
                 "administrator_rejected",
-                address=http.remote_addr,
+                address=origin_of(http.environ).address,
                 cause=rejected.cause.value,
                 detail=rejected.detail,
             )

@@ -6,11 +6,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from delegation.domain.administration import Reach, Stopped, Tree
+from delegation.domain.evidence import Explained
 from delegation.domain.exchanges import BlastRadius, RecordedExchange
 from delegation.domain.locks import BookedLock, Durability
+from delegation.domain.ports import EventPage as FoundEvents
 from delegation.domain.ports import StoredEvent, WorkerReport
 from delegation.web.admin.forms import Strict, timestamp
-from delegation.web.admin.service import PublicKey
+from delegation.web.admin.service import LoadedRegistry, PublicKey
 from delegation.web.admin.targets import AnyTarget, IssSub, target_model
 
 
@@ -273,6 +275,38 @@ class KeyList(Strict):
     items: list[Key]
 
 
+class RegistryFile(Strict):
+    """What one file says."""
+
+    name: str
+    content: dict[str, Any] = Field(
+        description="As the schema of a registry file describes it. For the digest of each secret "
+        "there is another one, which only tells whether it is the same."
+    )
+
+
+class Loaded(Strict):
+    """The registry that is in force: what its files say, and what else its meaning depends on."""
+
+    revision: str = Field(description="Of the files themselves.")
+    issuer: str
+    admin_audience: str
+    files: list[RegistryFile]
+
+    @classmethod
+    def of(cls, loaded: LoadedRegistry) -> "Loaded":
+        """As the service has it."""
+        return cls.model_construct(
+            revision=loaded.revision,
+            issuer=loaded.issuer,
+            admin_audience=loaded.admin_audience,
+            files=[
+                RegistryFile.model_construct(name=name, content=dict(content))
+                for name, content in loaded.files.items()
+            ],
+        )
+
+
 class Alarm(Strict):
     """An event that somebody should look at now."""
 
@@ -291,3 +325,74 @@ class AlarmPage(Strict):
     items: list[Alarm]
     cursor: str | None
     counts: dict[str, int]
+
+
+class EventList(Strict):
+    """Events in order of time, and what was read for them: with neither left out, these are all."""
+
+    items: list[dict[str, Any]] = Field(
+        description="Each as the schema of events describes it.",
+    )
+    is_sealed_read: bool = Field(description="Whether the sealed segments were read.")
+    is_store_read: bool = Field(description="Whether the store was, which has what is not sealed.")
+    is_torn: bool = Field(
+        description="Whether what the store has does not go on from what is sealed here."
+    )
+    missing: int = Field(
+        description="How many events were gone before they were sealed, as the segments say."
+    )
+
+    @classmethod
+    def of(cls, found: FoundEvents) -> "EventList":
+        """As the domain has it."""
+        return cls.model_construct(**_events(found))
+
+
+class EventPage(EventList):
+    """Some events. There may be more while there is a cursor, even where none are here."""
+
+    cursor: str | None
+    looked_at: int = Field(description="How many were looked at for these, about.")
+
+    @classmethod
+    def of(cls, found: FoundEvents) -> "EventPage":
+        """As the domain has it."""
+        return cls.model_construct(**_events(found), cursor=found.cursor, looked_at=found.looked_at)
+
+
+def _events(found: FoundEvents) -> dict[str, Any]:
+    return {
+        "items": [dict(event) for event in found.items],
+        "is_sealed_read": found.is_sealed_read,
+        "is_store_read": found.is_store_read,
+        "is_torn": found.is_torn,
+        "missing": found.missing,
+    }
+
+
+class Fact(Strict):
+    """What it is, and what it was this time."""
+
+    label: str
+    text: str
+
+
+class Decision(Strict):
+    """Why a request was answered as it was."""
+
+    event: dict[str, Any] | None = Field(
+        description="As the schema of events describes it; null where there is none."
+    )
+    outcome: str = Field(description="In a sentence; without an event, what that may mean.")
+    facts: list[Fact]
+    needed: list[str] = Field(description="What would have been needed, in sentences.")
+
+    @classmethod
+    def of(cls, explained: Explained) -> "Decision":
+        """As the domain has it."""
+        return cls.model_construct(
+            event=None if explained.event is None else dict(explained.event),
+            outcome=explained.outcome,
+            facts=[Fact.model_construct(label=label, text=text) for label, text in explained.facts],
+            needed=list(explained.needed),
+        )

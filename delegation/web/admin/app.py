@@ -26,6 +26,7 @@ from delegation.web.admin.service import AdminService
 from delegation.web.admin.views import OPERATIONS
 from delegation.web.form import MAX_BODY, read_body
 from delegation.web.limits import Seconds
+from delegation.web.origin import origin_of
 from delegation.web.plain import PlainApp
 
 _JSON = re.compile(r'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
@@ -100,6 +101,7 @@ def _view(operation: Operation, service: AdminService, access: Access) -> Any:
             Call(
                 service=service,
                 administrator=administrator,
+                origin=origin_of(http.environ),
                 id=id,
                 query=_query(operation.query),
                 body=None if operation.body is None else _body(http, operation.body),

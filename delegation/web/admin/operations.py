@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from delegation.domain.administration import Administrator, Capability
+from delegation.domain.case import Origin
 from delegation.web.admin.forms import Strict
 from delegation.web.admin.requests import NoQuery
 from delegation.web.admin.service import AdminService
@@ -17,13 +20,14 @@ KEY_PATTERN = r"^[\x21-\x7E]{1,255}$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that is understood: who asks, and what of. *key* makes a repetition the same.
+    """One request that is understood: who asks, from where, and what of.
 
-    *allows* raises unless the administrator may do this as well.
+    *key* makes a repetition the same. *allows* raises unless the administrator may do this as well.
     """
 
     service: AdminService
     administrator: Administrator
+    origin: Origin
     id: str = ""
     query: Any = None
     body: Any = None
@@ -31,7 +35,7 @@ class Call:
     allows: Callable[[Capability], None]
 
 
-Answer = tuple[int, Strict]
+Answer = tuple[int, BaseModel]
 """A status and what stands in the body."""
 
 
@@ -48,7 +52,7 @@ class Operation:
     summary: str
     needs: frozenset[Capability]
     handle: Callable[[Call], Answer]
-    answers: Mapping[int, type[Strict]]
+    answers: Mapping[int, type[BaseModel]]
     query: type[Strict] = NoQuery
     body: type[Strict] | None = None
     takes_key: bool = False

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from delegation.domain.errors import LockIncomplete, Unavailable
+from delegation.domain.errors import LockIncomplete, TrailUnreadable, Unavailable
 from delegation.domain.ports import LockConflict, UnknownLock
 from delegation.web.admin.forms import Strict
 from delegation.web.limits import SampledLog, Seconds
@@ -40,12 +40,14 @@ class Kind(Enum):
     TOO_LARGE = "too-large", 413, "The request is too large."
     MEDIA_TYPE = "unsupported-media-type", 415, "The body must be JSON."
     IMPOSSIBLE = "impossible", 422, "What is asked for contradicts itself, or the clock."
+    UNASKABLE = "unaskable", 422, "The question names what is not in the registry."
     BUG = "internal-error", 500, "The service has failed."
     INCOMPLETE = (
         "lock-incomplete",
         503,
         "It is not done everywhere yet. The same request again completes it.",
     )
+    TRAIL = "audit-trail-unreadable", 503, "The sealed segments cannot be read, or are damaged."
     UNAVAILABLE = "unavailable", 503, "The store does not answer for sure. Try again."
 
     @property
@@ -192,7 +194,8 @@ def _later(error: Unavailable) -> Asked:
     retry_after = ("Retry-After", str(error.retry_after))
     if isinstance(error, LockIncomplete):
         return Asked(Kind.INCOMPLETE, retry_after, missing=list(error.missing))
-    return Asked(Kind.UNAVAILABLE, retry_after)
+    kind = Kind.TRAIL if isinstance(error, TrailUnreadable) else Kind.UNAVAILABLE
+    return Asked(kind, retry_after)
 
 
 def _http(error: HTTPException) -> Asked:

@@ -1,10 +1,12 @@
 """What can be asked of the admin API: a model for each query and each body."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from delegation.domain.administration import Stop
+from delegation.domain.errors import Cause
+from delegation.domain.evidence import EventFilter, Outcome
 from delegation.domain.exchanges import Filter
 from delegation.domain.locks import Kind, Target
 from delegation.web.admin.forms import (
@@ -19,9 +21,18 @@ from delegation.web.admin.forms import (
     Time,
     Uri,
     instant,
+    timestamp,
 )
 from delegation.web.admin.problems import Impossible
 from delegation.web.admin.targets import AnyTarget, KindName, flat_names
+
+OutcomeName = Literal["granted", "not_issued", "refused", "suppressed", "locked", "lifted", "alarm"]
+
+CauseName = Annotated[
+    str,
+    Field(json_schema_extra={"enum": [cause.value for cause in Cause]}),
+    AfterValidator(lambda value: Cause(value).value),
+]
 
 
 class NoQuery(Strict):
@@ -48,14 +59,8 @@ class _Names(Strict):
     resource: Uri | None = Field(None, description="For which resource, by its identifier.")
     grant: Name | None = Field(None, description="Under which grant.")
 
-
-class ExchangeQuery(_Names, Page):
-    """Which exchanges: those that fit all that is named."""
-
-    state: Literal["alive", "dead"] | None = None
-
-    def filter(self) -> Filter:
-        """For the domain. Raises `Impossible`."""
+    def targets(self) -> list[Target]:
+        """What is named, for the domain. Raises `Impossible`."""
         targets = []
         for kind in (Kind.SUBJECT, Kind.ACTOR, Kind.AGENT, Kind.CLIENT, Kind.RESOURCE, Kind.GRANT):
             names = tuple(getattr(self, name) for name in flat_names(kind))
@@ -64,7 +69,36 @@ class ExchangeQuery(_Names, Page):
             if None in names:
                 raise Impossible("an identity is named by issuer and subject together")
             targets.append(Target(kind, names))
-        return Filter(tuple(targets))
+        return targets
+
+
+class ExchangeQuery(_Names, Page):
+    """Which exchanges: those that fit all that is named."""
+
+    state: Literal["alive", "dead"] | None = None
+
+    def filter(self) -> Filter:
+        """For the domain. Raises `Impossible`."""
+        return Filter(tuple(self.targets()))
+
+
+class EventQuery(_Names, Page):
+    """Which events: those that are about all that is named."""
+
+    outcome: OutcomeName | None = Field(None, description="What became of it.")
+    cause: CauseName | None = Field(None, description="Why it was refused, or what alarmed.")
+    since: Time | None = Field(None, description="Recorded then or later.")
+    until: Time | None = Field(None, description="Recorded before then.")
+
+    def filter(self) -> EventFilter:
+        """For the domain. Raises `Impossible`."""
+        return EventFilter(
+            targets=frozenset(self.targets()),
+            outcome=None if self.outcome is None else Outcome(self.outcome),
+            cause=None if self.cause is None else Cause(self.cause),
+            since=None if self.since is None else _moment(self.since),
+            until=None if self.until is None else _moment(self.until),
+        )
 
 
 class TargetQuery(_Names):
@@ -155,3 +189,8 @@ class LiftBody(Strict):
         description="Whether it was put on by mistake: then it is as if it had never been, and "
         "what it stopped is alive again. Otherwise what was issued up to now stays dead.",
     )
+
+
+def _moment(time: str) -> str:
+    """As events have it; none is older than the epoch."""
+    return timestamp(max(instant(time), 0))

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from delegation.domain.administration import Administration, Administrator
-from delegation.domain.ports import Alarms, Presence
+from delegation.domain.ports import Alarms, AuditTrail, Presence
 from delegation.domain.registry import Registry
 
 
@@ -19,6 +20,19 @@ class PublicKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRegistry:
+    """What the files say that are in force, by their names, with no digest of any secret.
+
+    *issuer* and *admin_audience* are ours: what the files mean depends on them.
+    """
+
+    issuer: str
+    admin_audience: str
+    revision: str
+    files: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdminService:
     """An admin API that is ready to be put on the web.
 
@@ -29,9 +43,11 @@ class AdminService:
 
     audience: str
     registry: Callable[[], Registry]
+    loaded: Callable[[], LoadedRegistry]
     authenticate: Callable[[str], Administrator]
     administration: Administration
     presence: Presence
     alarms: Alarms
+    trail: AuditTrail
     public_keys: Callable[[], Sequence[PublicKey]]
     problems: Callable[[], Sequence[str]]

@@ -5,6 +5,9 @@ from delegation.domain.locks import EVERYTHING, Target
 from delegation.web.admin.answers import (
     Alarm,
     AlarmPage,
+    Decision,
+    EventList,
+    EventPage,
     Exchange,
     ExchangePage,
     ExchangeWithTree,
@@ -13,6 +16,7 @@ from delegation.web.admin.answers import (
     Kept,
     Key,
     KeyList,
+    Loaded,
     Lock,
     LockPage,
     Worker,
@@ -21,8 +25,10 @@ from delegation.web.admin.answers import (
 )
 from delegation.web.admin.operations import Answer, Call, Operation
 from delegation.web.admin.problems import Asked, Kind
+from delegation.web.admin.questions import QUESTIONS
 from delegation.web.admin.requests import (
     DryRun,
+    EventQuery,
     ExchangeQuery,
     LiftBody,
     LockBody,
@@ -33,6 +39,9 @@ from delegation.web.admin.requests import (
 
 _BUDGET = 10_000
 """Records that one request looks at, at most."""
+
+_EVENT_BUDGET = 200_000
+"""Events that one request looks at, about: most of them are passed over without being parsed."""
 
 
 def list_exchanges(call: Call) -> Answer:
@@ -88,7 +97,9 @@ def put_lock(call: Call) -> Answer:
     _must_have_a_place(call, wanted.target)
     if call.query.dry_run:
         return 200, WouldStop.of(administration.reach(wanted.target, budget=_BUDGET))
-    stopped = administration.stop(wanted, author=call.administrator.author, key=call.key)
+    stopped = administration.stop(
+        wanted, author=call.administrator.author, key=call.key, origin=call.origin
+    )
     return 201, HasStopped.of_stop(stopped)
 
 
@@ -99,7 +110,11 @@ def lift_lock(call: Call) -> Answer:
     lock = administration.locks.find(call.id)
     _must_be_allowed(call, lock.order.target)
     lifted, durability = administration.lift(
-        lock, reason=body.reason, author=call.administrator.author, mistaken=body.mistaken
+        lock,
+        reason=body.reason,
+        author=call.administrator.author,
+        mistaken=body.mistaken,
+        origin=call.origin,
     )
     return 200, HasLifted(lock=Lock.of(lifted), durability=Kept.of(durability))
 
@@ -128,6 +143,11 @@ def list_keys(call: Call) -> Answer:
     return 200, KeyList(items=[Key.of(one) for one in keys])
 
 
+def read_registry(call: Call) -> Answer:
+    """What is in force here; the workers say which revision each of them runs."""
+    return 200, Loaded.of(call.service.loaded())
+
+
 def list_alarms(call: Call) -> Answer:
     """The latest alarms, newest first."""
     query: Page = call.query
@@ -138,6 +158,28 @@ def list_alarms(call: Call) -> Answer:
         raise Asked(Kind.CURSOR) from None
     items = [Alarm.of(one) for one in page.items]
     return 200, AlarmPage(items=items, cursor=page.cursor, counts=dict(alarms.counts()))
+
+
+def list_events(call: Call) -> Answer:
+    """Sealed and unsealed together, oldest first."""
+    query: EventQuery = call.query
+    try:
+        page = call.service.trail.page(
+            query.filter(), query.cursor, count=query.limit, budget=_EVENT_BUDGET
+        )
+    except ValueError:
+        raise Asked(Kind.CURSOR) from None
+    return 200, EventPage.of(page)
+
+
+def explain_decision(call: Call) -> Answer:
+    """Where there is no event of it, the answer says what that may mean."""
+    return 200, Decision.of(call.service.trail.explain(call.id))
+
+
+def trace_decision(call: Call) -> Answer:
+    """The exchanges around it, what was refused to them, and the locks that hit them."""
+    return 200, EventList.of(call.service.trail.trace(call.id))
 
 
 def _must_be_allowed(call: Call, target: Target) -> None:
@@ -241,6 +283,15 @@ OPERATIONS = (
         answers={200: WorkerList},
     ),
     Operation(
+        name="readRegistry",
+        method="GET",
+        path="/registry",
+        summary="The registry that is in force: what its files say, without digests of secrets",
+        needs=frozenset({Capability.REGISTRY_READ}),
+        handle=read_registry,
+        answers={200: Loaded},
+    ),
+    Operation(
         name="listKeys",
         method="GET",
         path="/keys",
@@ -259,5 +310,35 @@ OPERATIONS = (
         query=Page,
         answers={200: AlarmPage},
     ),
+    Operation(
+        name="listEvents",
+        method="GET",
+        path="/events",
+        summary="Decisions and administrative acts, sealed or not, oldest first",
+        needs=frozenset({Capability.AUDIT_READ}),
+        handle=list_events,
+        query=EventQuery,
+        answers={200: EventPage},
+        problems=(422,),
+    ),
+    Operation(
+        name="explainDecision",
+        method="GET",
+        path="/decisions/{id}",
+        summary="Why a request was answered as it was, and what would have been needed",
+        needs=frozenset({Capability.AUDIT_READ}),
+        handle=explain_decision,
+        answers={200: Decision},
+    ),
+    Operation(
+        name="traceDecision",
+        method="GET",
+        path="/decisions/{id}/trace",
+        summary="All events around one exchange: what it came from, what came of it, what hit it",
+        needs=frozenset({Capability.AUDIT_READ}),
+        handle=trace_decision,
+        answers={200: EventList},
+    ),
+    *QUESTIONS,
 )
 """All of them, in the order in which people meet them."""

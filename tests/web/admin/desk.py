@@ -10,6 +10,9 @@ import redis
 from werkzeug.test import TestResponse
 
 from delegation.audit.acts import Acts
+from delegation.audit.inquiry import Inquiry
+from delegation.audit.reading import Reader
+from delegation.audit.segments import Segments
 from delegation.domain.administration import Administration, Capability
 from delegation.domain.delegations import Delegation
 from delegation.domain.registry import Registry
@@ -17,13 +20,14 @@ from delegation.domain.tokens import format_scope
 from delegation.domain.trust import AdminIssuer
 from delegation.jose.verifier import JwtVerifier
 from delegation.ledger.alarms import RedisAlarms
+from delegation.ledger.evidence import Evidence
 from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.ledger import RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.presence import RedisPresence
 from delegation.ledger.store import Store
 from delegation.web.admin.app import create_admin_app
-from delegation.web.admin.service import AdminService, PublicKey
+from delegation.web.admin.service import AdminService, LoadedRegistry, PublicKey
 from tests.parties import OUR_ISSUER, a_case, a_registry
 from tests.signing import SigningParty, a_keyring, keys_of
 from tests.valkey import decide, decide_next
@@ -73,10 +77,20 @@ def prompt(url: str) -> Iterator[None]:
 class Desk:
     """The admin API over *store*, with everything around it at hand."""
 
-    def __init__(self, store: Store, ledger: RedisLedger, **registry: Any) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: RedisLedger,
+        *,
+        segments: Segments | None = None,
+        **registry: Any,
+    ) -> None:
         self.staff = Staff()
         self.ledger = ledger
         self.registry: Registry = a_registry(**({"admin_issuers": [an_admin_issuer()]} | registry))
+        self.loaded = LoadedRegistry(
+            issuer=OUR_ISSUER, admin_audience=AUDIENCE, revision="revision-1", files={}
+        )
         self.seconds = 0.0
         self.problems: Sequence[str] = []
         self.locks = RedisLocks(store, events=Acts())
@@ -94,10 +108,12 @@ class Desk:
         self.service = AdminService(
             audience=AUDIENCE,
             registry=lambda: self.registry,
+            loaded=lambda: self.loaded,
             authenticate=lambda token: verifier.administrator(token, self.registry),
             administration=self.administration,
             presence=self.presence,
             alarms=RedisAlarms(store),
+            trail=Inquiry(Reader(Evidence(store), segments)),
             public_keys=lambda: [
                 PublicKey(
                     kid=key.kid,
