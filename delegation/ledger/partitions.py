@@ -5,6 +5,7 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from functools import lru_cache
 
 from delegation.domain.locks import Kind, Target
 from delegation.domain.parties import Identity
@@ -12,6 +13,9 @@ from delegation.domain.parties import Identity
 _LOCAL = frozenset({Kind.SUBJECT, Kind.PAIR, Kind.EXCHANGE})
 """Locks that concern one root identity, and are therefore written to its partition alone."""
 
+
+_REMEMBERED = 8192
+"""Fingerprints that a worker need not compute again: most of an exchange's are those of the last."""
 
 _EXCHANGE = re.compile(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", re.ASCII)
 """The one form that our ids have; only such an id is ever put into a key as it is."""
@@ -148,10 +152,11 @@ class Partitions:
 
 def digest(*names: str) -> bytes:
     """SHA-256 over *names*, told apart by their lengths."""
-    parts = (name.encode() for name in names)
-    return hashlib.sha256(b"".join(len(part).to_bytes(4) + part for part in parts)).digest()
+    parts = [len(part).to_bytes(4) + part for part in map(str.encode, names)]
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
+@lru_cache(_REMEMBERED)
 def fingerprint(target: Target) -> bytes:
     """The 16 bytes by which the script knows a target."""
     return digest(target.kind.value, *target.names)[:16]
