@@ -15,7 +15,7 @@ _LOCAL = frozenset({Kind.SUBJECT, Kind.PAIR, Kind.EXCHANGE})
 
 
 _REMEMBERED = 8192
-"""Fingerprints that a worker need not compute again: most of an exchange's are those of the last."""
+"""Fingerprints that a worker keeps: most of an exchange's are those of the exchange before."""
 
 _EXCHANGE = re.compile(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", re.ASCII)
 """The one form that our ids have; only such an id is ever put into a key as it is."""
