@@ -207,6 +207,8 @@ def _refusal(status: int | None, body: Mapping[str, Any], decision: str | None) 
         yield f"  {_text(name)}: {_text(value)}"
     if decision is not None:
         yield f"  decision: {_text(decision)}"
+    if body.get("error") == "invalid_client":
+        yield "Check --client-id, and that the secret is this client's."
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ import click
 from delegation.cli.common import because, give_up
 from delegation.cli.options import say
 from delegation.cli.questions import Moment
-from delegation.cli.terminal import printable
+from delegation.cli.terminal import inert, printable
 from delegation.registry.fmt import Unformattable, WouldDiffer, formatted, schema_for
 from delegation.registry.lint.catalogue import Severity
 from delegation.registry.lint.findings import Finding
@@ -77,7 +77,7 @@ def lint_files(
     """Say all that is wrong with the files in DIRECTORY, or odd, and what to do about it.
 
     With an error, the files are not loaded. A warning is of what has not the effect that it seems
-    to have; a notice, of what somebody should know.
+    to have; a notice, of what somebody should know. Without DIRECTORY it is DELEGATION_REGISTRY.
     """
     report = lint(directory, issuer=issuer or _STAND_IN, admin_audience=admin_audience, now=now)
     _FORMS[form](report, directory)
@@ -94,9 +94,9 @@ def _as_text(report: Report, directory: Path) -> None:
 def _lines(report: Report, directory: Path) -> Iterator[str]:
     for one in report.findings:
         place = f"{_file(one, directory)}:{one.line}"
-        yield _inert(f"{place}: {one.severity}: {one.message} [{one.code}]")
+        yield f"{place}: {one.severity}: {one.message} [{one.code}]"
         if one.advice:
-            yield f"  {_inert(one.advice)}"
+            yield f"  {one.advice}"
     yield _summary(report)
 
 
@@ -149,12 +149,6 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _inert(text: str) -> str:
-    """*text* with nothing in it that the runner of a workflow takes for a command."""
-    inert = printable(text).replace("##[", "##\\x5b")
-    return f"./{inert}" if inert.startswith("::") else inert
 
 
 def _file(one: Finding, directory: Path) -> str:
@@ -216,15 +210,15 @@ def _format(path: Path, *, check: bool) -> bool:
             path.write_bytes(after)
     except Unformattable as error:
         for problem in error.problems:
-            click.echo(_inert(str(problem)), err=True)
+            click.echo(inert(str(problem)), err=True)
         return False
     except WouldDiffer:
-        click.echo(_inert(f"{name}: {_LEFT}"), err=True)
+        click.echo(inert(f"{name}: {_LEFT}"), err=True)
         return False
     except OSError as error:
-        click.echo(_inert(because(error)), err=True)
+        click.echo(inert(because(error)), err=True)
         return False
-    click.echo(_inert(f"{name} would be changed" if check else f"{name} is changed"))
+    click.echo(inert(f"{name} would be changed" if check else f"{name} is changed"))
     return not check
 
 

@@ -42,6 +42,8 @@ class Delegated:
             raise TypeError("give service or exchanger, not both")
         self.resource = resource
         self.scope = in_order(scope)
+        if isinstance(origins, str):
+            raise ConfigurationInvalid(f"origins: write [{origins!r}], which is a list")
         self.origins = frozenset(map(_origin, origins or (resource,)))
         self._subject_token = _source(subject_token)
         self._actor_token = _source(actor_token) if actor_token is not None else None
@@ -58,7 +60,10 @@ class Delegated:
         `NoActorToken`.
         """
         if origin(url) not in self.origins:
-            raise WrongOrigin(f"a token for {self.resource} is not sent to another origin")
+            raise WrongOrigin(
+                f"a token for {self.resource} is not sent to another origin; "
+                "where the API is elsewhere, name that in `origins`"
+            )
         subject_token = self._subject_token()
         if not subject_token:
             raise noted(NoSubjectToken())

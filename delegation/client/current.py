@@ -1,5 +1,6 @@
 """For whom the code that runs now does so, and for what: where the current user's token is."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +26,12 @@ class CallContext:
 
 NO_CONTEXT = CallContext()
 
+VISIBLE = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?", re.ASCII)
+"""What the service reads of what a call is said to be made for."""
+
 _subject_token: ContextVar[str | None] = ContextVar("delegation_subject_token", default=None)
-_context: ContextVar[CallContext] = ContextVar("delegation_call_context", default=NO_CONTEXT)
+_said: ContextVar[CallContext | None] = ContextVar("delegation_call_context", default=None)
+_claimed: ContextVar[CallContext] = ContextVar("delegation_claimed_context", default=NO_CONTEXT)
 
 
 def current_subject_token() -> str | None:
@@ -39,8 +44,14 @@ def current_subject_token() -> str | None:
 
 
 def current_context() -> CallContext:
-    """What `in_call` says."""
-    return _context.get()
+    """What `in_call` says, or else what the agent says of its request, by `StepUpMiddleware`."""
+    said = _said.get()
+    return _claimed.get() if said is None else said
+
+
+def said_context() -> CallContext | None:
+    """What `in_call` says, if anything does. It is this server's own word, and not the agent's."""
+    return _said.get()
 
 
 @contextmanager
@@ -58,11 +69,21 @@ def acting_for(subject_token: str) -> Iterator[None]:
 @contextmanager
 def in_call(context: CallContext) -> Iterator[None]:
     """Say what the exchanges in this block are made for."""
-    before = _context.set(context)
+    before = _said.set(context)
     try:
         yield
     finally:
-        _context.reset(before)
+        _said.reset(before)
+
+
+@contextmanager
+def claimed(context: CallContext) -> Iterator[None]:
+    """Say what the agent claims of the request that this block serves. `in_call` counts more."""
+    before = _claimed.set(context)
+    try:
+        yield
+    finally:
+        _claimed.reset(before)
 
 
 def _of_mcp() -> str | None:

@@ -33,7 +33,10 @@ def discover(issuer: str, http: httpx2.Client) -> Mapping[str, Any]:
             + ("" if answer.body else ", and no JSON object")
         )
     if answer.body.get("issuer") != issuer:
-        raise DiscoveryFailed(f"{url} is not the metadata of {issuer}: it names another issuer")
+        raise DiscoveryFailed(
+            f"{url} is not the metadata of {issuer}: it names another issuer (often "
+            "a slash at the end is too much, or missing)"
+        )
     return answer.body
 
 

@@ -8,6 +8,9 @@ _CODE = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", re.ASCII)
 """One scope (RFC 6749 §3.3)."""
+_NOBODY = (
+    "there is no user: the current request has no token, and no `acting_for` says whose to use"
+)
 _LONGEST_WAIT = 3600
 
 
@@ -33,7 +36,7 @@ class ConfigurationInvalid(DelegationError):
 class NoSubjectToken(DelegationError):
     """Nobody is there to act for: the current request brought no token, or there is no request."""
 
-    def __init__(self, message: str = "there is no user: the current request has no token") -> None:
+    def __init__(self, message: str = _NOBODY) -> None:
         super().__init__(message)
 
 
@@ -79,6 +82,8 @@ class Refused(DelegationError):
     *body* is all that the server said: show it to operators only.
     """
 
+    _advice = ""
+
     def __init__(
         self,
         error: str,
@@ -95,8 +100,9 @@ class Refused(DelegationError):
         self.decision = decision
         self.status = status
         self.body = body or {}
-        said = [error, *([reason] if reason else ())]
-        super().__init__(": ".join(said) + (f" (decision {decision})" if decision else ""))
+        said = ": ".join([error, reason] if reason else [error])
+        found = f" (decision {decision})" if decision else ""
+        super().__init__(f"{said}{found}{self._advice}")
 
 
 class SubjectTokenRejected(Refused):
@@ -119,6 +125,8 @@ class InsufficientScope(NotPermitted):
 
 class ClientRejected(Refused):
     """We are unknown, not let in, or may not exchange: check id, credential and registry entry."""
+
+    _advice = "; check the client's id, its secret or key, and its entry in the registry"
 
 
 def refused_or_unavailable(

@@ -14,8 +14,13 @@ from typing import TypeAlias
 import httpx2
 
 from delegation.client import discovery
-from delegation.client.cache import Cache, Clock, expires, this_instant
-from delegation.client.errors import ClientRejected, DelegationError, Unavailable
+from delegation.client.cache import Cache, Clock, Instant, expires, this_instant
+from delegation.client.errors import (
+    DelegationError,
+    InsufficientScope,
+    SubjectTokenRejected,
+    Unavailable,
+)
 from delegation.client.noted import noted
 from delegation.client.rfc8693 import IssuedToken, trade
 from delegation.client.service import Service
@@ -139,17 +144,19 @@ class Exchanger:
         if flight is None:
             flight = Future()
             try:
-                self._pool.submit(self._fly, wanted, flight)
+                self._pool.submit(self._fly, wanted, flight, self._clock())
             except RuntimeError:
                 flight.set_result(Unavailable("the process ends, or its exchanger is closed"))
             else:
                 self._flights[wanted.key] = flight
         return flight
 
-    def _fly(self, wanted: Wanted, flight: Flight) -> None:
+    def _fly(self, wanted: Wanted, flight: Flight, since: Instant) -> None:
         asked = self._clock()
         try:
-            outcome = self._outcome(wanted)
+            # Whoever waited has gone: what piled up in an outage is not asked for after it.
+            is_late = asked.monotonic >= since.monotonic + PATIENCE
+            outcome = _too_late() if is_late else self._outcome(wanted)
         except BaseException as error:  # noqa: BLE001, whoever waits must hear of it
             with self._lock:
                 self._land(wanted, flight)
@@ -174,8 +181,9 @@ class Exchanger:
         try:
             return self._traded(wanted)
         except DelegationError as error:
-            is_ours = isinstance(error, Unavailable | ClientRejected)
-            level = logging.WARNING if is_ours else logging.INFO
+            # What another token of the user's would mend is not for whoever runs this.
+            is_theirs = isinstance(error, SubjectTokenRejected | InsufficientScope)
+            level = logging.INFO if is_theirs else logging.WARNING
             _log.log(level, "no token for %s: %s", wanted.resource, error)
             return error
 

@@ -9,7 +9,7 @@ from fastmcp.exceptions import ToolError
 
 from delegation.client.exchanger import Exchanger, shared
 from delegation.client.plain import exchange
-from delegation.client.tools import Tool, injecting, telling
+from delegation.client.tools import Result, injecting, telling
 from delegation.client.wanted import in_order
 
 
@@ -34,10 +34,10 @@ def on_behalf_of(
     *,
     parameter: str = "token",
     exchanger: Exchanger | None = None,
-) -> Callable[[Tool], Tool]:
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """`delegation.client.mcp.on_behalf_of`, for FastMCP."""
 
-    def decorate(tool: Tool) -> Tool:
+    def decorate(tool: Callable[..., Result]) -> Callable[..., Result]:
         return injecting(
             tool,
             resource,

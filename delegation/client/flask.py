@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response, abort, current_app, g, jsonify, request
 
 from delegation.client.bearer import FORM, MalformedRequest, NotServed
-from delegation.client.resource_server import ResourceServer
+from delegation.client.resource_server import ResourceServer, several
 from delegation.client.verify import AccessToken
 
 _NAME = "delegation"
@@ -23,10 +23,12 @@ def protect(app: Flask, api: ResourceServer, *, public: Collection[str] = ()) ->
     (RFC 9728). What comes with a token is not yet allowed: `needs` says which scope a view takes.
     """
     app.extensions[_NAME] = api
-    open_to_all = {*public, api.metadata_path}
+    open_to_all = {*several("public", public), api.metadata_path}
 
     @app.before_request
     def authenticate() -> None:
+        # An app context that somebody pushed outlives a request, and so would what stands in it.
+        g.pop("token", None)
         if request.path not in open_to_all:
             with _answering(api):
                 g.token = _token(api)

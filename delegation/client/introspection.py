@@ -85,6 +85,8 @@ class Introspection:
             headers={"Content-Type": FORM},
             auth=proof.auth,
         )
+        if answer.status == httpx2.codes.UNAUTHORIZED:
+            raise Unusable("it answered 401; check the client's id, and its secret or key")
         active = (answer.body or {}).get("active")
         if answer.status != httpx2.codes.OK or not isinstance(active, bool):
             raise Unusable(f"it answered {answer.status}, and does not say whether it is active")

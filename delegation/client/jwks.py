@@ -27,6 +27,9 @@ RETRY_AFTER = 5.0
 COOLDOWN = 60.0
 """Seconds in which keys are fetched once at most because a token names an unknown one."""
 
+PATIENCE = 10.0
+"""Seconds for which whoever has no key waits for the fetch of another."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -85,8 +88,9 @@ class IssuerKeys:
         raise InvalidToken("the issuer has no key of this name")
 
     def _newer(self, known: _Known, *, wait: bool) -> _Known:
-        if not self._fetching.acquire(blocking=wait):
-            return known
+        if not self._fetching.acquire(timeout=PATIENCE if wait else 0):
+            # An answer may drip for ever: that must not keep everybody waiting.
+            return replace(known, failing=True)
         try:
             # Who waited finds what the one before it has fetched.
             if self._known is known:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from mcp.server.mcpserver.exceptions import ToolError
 
 from delegation.client.exchanger import Exchanger
-from delegation.client.tools import Tool, injecting
+from delegation.client.tools import Result, injecting
 
 
 def on_behalf_of(
@@ -14,7 +14,7 @@ def on_behalf_of(
     *,
     parameter: str = "token",
     exchanger: Exchanger | None = None,
-) -> Callable[[Tool], Tool]:
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Give a tool the current user's token for *resource* and *scope*, as its *parameter*.
 
     Stands below `@server.tool()`. The parameter is not in the tool's schema, and what a caller
@@ -22,7 +22,7 @@ def on_behalf_of(
     is an error; with `StepUpMiddleware`, the answer is a challenge.
     """
 
-    def decorate(tool: Tool) -> Tool:
+    def decorate(tool: Callable[..., Result]) -> Callable[..., Result]:
         return injecting(
             tool,
             resource,

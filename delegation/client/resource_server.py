@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,10 +45,11 @@ class ResourceServer:
     *resource* is the identifier that the registry knows the API by: the whole of `aud`. *scopes*
     are what it publishes as its catalogue. The issuer's keys are found by its metadata, unless
     *jwks_uri* names them; nothing is fetched before the first request. *http* is what it is asked
-    with, instead of a client of our own; *clock* tells seconds since 1970.
+    with, instead of a client of our own: that must not come to a process by a fork, for two would
+    read from its connections. *clock* tells seconds since 1970.
 
     With *introspect_as* the issuer is asked about each token, as that client, and its answer kept
-    for *introspect_every* seconds: so soon a stop is seen. Otherwise a token is good until it ends.
+    for *introspect_every* seconds, or five: so soon a stop is seen. Otherwise a token is good until it ends.
 
     A token in which nobody acts is refused, unless *actor_required* is false. Safe under threads,
     forks and any number of event loops. Raises `ValueError` where the settings cannot be used.
@@ -59,7 +62,7 @@ class ResourceServer:
         resource: str,
         scopes: Collection[str] = (),
         introspect_as: Service | None = None,
-        introspect_every: float = 5.0,
+        introspect_every: float | None = None,
         jwks_uri: str | None = None,
         algorithms: Collection[str] = ALGORITHMS,
         actor_required: bool = True,
@@ -67,22 +70,33 @@ class ResourceServer:
         clock: Callable[[], float] = time.time,
     ) -> None:
         _must_be_usable(issuer, resource, jwks_uri, introspect_as, algorithms)
-        http = http or _direct()
+        if introspect_every is not None and introspect_as is None:
+            raise ValueError("introspect_every: say as whom, with introspect_as")
         self._expected = Expected(
             issuer=issuer,
             resource=resource,
             algorithms=frozenset(algorithms),
             actor_required=actor_required,
         )
-        self._scopes = tuple(scopes)
+        self._scopes = several("scopes", scopes)
         self._clock = clock
-        self._keys = IssuerKeys(issuer, jwks_uri=jwks_uri, http=http)
-        self._introspection = introspect_as and Introspection(
-            introspect_as, seconds=introspect_every, http=http, clock=clock
+        self._metadata_url = metadata_url(resource)
+        self._jwks_uri = jwks_uri
+        self._introspect_as = introspect_as
+        self._introspect_every = 5.0 if introspect_every is None else introspect_every
+        self._http = http
+        self.start_over()
+        _all.add(self)
+
+    def start_over(self) -> None:
+        """Begin anew. Nobody may be using it."""
+        http = self._http or _direct()
+        self._keys = IssuerKeys(self._expected.issuer, jwks_uri=self._jwks_uri, http=http)
+        self._introspection = self._introspect_as and Introspection(
+            self._introspect_as, seconds=self._introspect_every, http=http, clock=self._clock
         )
         # Of its own: whoever waits here for the issuer keeps nobody else from working.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="delegation")
-        self._metadata_url = metadata_url(resource)
 
     def authenticate(self, authorization: Iterable[str], *, query: str = "") -> AccessToken:
         """Who asks, by the `Authorization` headers of a request with this *query* string.
@@ -115,7 +129,7 @@ class ResourceServer:
 
     def must_allow(self, token: AccessToken, scope: Iterable[str]) -> None:
         """Raise `LacksScope` unless *token* has all of *scope*."""
-        needed = frozenset(scope)
+        needed = frozenset(several("scope", scope))
         if not needed <= token.scope:
             raise LacksScope("the token has too little scope", scope=needed)
 
@@ -156,6 +170,14 @@ class ResourceServer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
+def several(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """All of *values*. Raises `ValueError` for a text, each of whose letters would be one."""
+    if isinstance(values, str):
+        message = f"{name}: write [{values!r}], which is a list"
+        raise ValueError(message)  # noqa: TRY004, as for every other setting
+    return tuple(values)
+
+
 def _must_be_usable(
     issuer: str,
     resource: str,
@@ -178,3 +200,16 @@ def _direct() -> httpx2.Client:
     """A client that asks this machine without a proxy."""
     hosts = (f"[{host}]" if ":" in host else host for host in LOOPBACK)
     return httpx2.Client(timeout=TIMEOUT, mounts={f"all://{host}": None for host in hosts})
+
+
+_all: "weakref.WeakSet[ResourceServer]" = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    # Threads are gone, locks may be held for ever, and connections bring the parent's answers.
+    for api in list(_all):
+        api.start_over()
+
+
+# Where there is no fork there is nothing to begin anew.
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_begin_anew)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from delegation.client.credentials import Proof
-from delegation.client.current import NO_CONTEXT, CallContext
+from delegation.client.current import NO_CONTEXT, VISIBLE, CallContext
 from delegation.client.errors import Unavailable, decision_of, refused_or_unavailable
 from delegation.client.wire import Unusable, ask
 
@@ -20,9 +20,6 @@ _LONGEST_LIFE = 24 * 3600
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 """What may stand in a header (RFC 6750 §2.1)."""
-
-_VISIBLE = re.compile(r"[!-~](?:[ -~]{0,254}[!-~])?", re.ASCII)
-"""What the service reads of what it is told besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +139,11 @@ def _headers(context: CallContext) -> Iterator[tuple[str, str]]:
         "Delegation-Consent": context.consent or "",
         "traceparent": context.traceparent or "",
     }
-    return ((name, value) for name, value in named.items() if _VISIBLE.fullmatch(value))
+    return ((name, value) for name, value in named.items() if VISIBLE.fullmatch(value))
 
 
 def _encoded(value: str) -> str:
-    if not value or _VISIBLE.fullmatch(value):
+    if not value or VISIBLE.fullmatch(value):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
 
@@ -155,4 +152,5 @@ def _lifetime(value: Any) -> float:
     """What is no number is no promise."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
-    return min(max(value, 0), _LONGEST_LIFE)
+    # In this order: what is NaN is more than nothing of all.
+    return min(max(0, value), _LONGEST_LIFE)

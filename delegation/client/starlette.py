@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from delegation.client.bearer import FORM, NotServed, must_not_hold_a_token
-from delegation.client.resource_server import ResourceServer
+from delegation.client.resource_server import ResourceServer, several
 from delegation.client.verify import AccessToken
 
 FORM_LIMIT = 64 * 1024
@@ -29,7 +29,7 @@ class Protect:
     def __init__(self, app: ASGIApp, *, api: ResourceServer, public: Collection[str] = ()) -> None:
         self._app = app
         self._api = api
-        self._public = frozenset(public)
+        self._public = frozenset(several("public", public))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from delegation.client.challenge import Challenge, challenge, metadata_url
+from delegation.client.current import VISIBLE, CallContext, claimed
 from delegation.client.noted import noting
 from delegation.client.wire import read_object
 
@@ -34,6 +35,9 @@ class StepUpMiddleware:
     A tool that catches a refusal and goes on is left alone. Where a part of the answer has left
     already, the tool's error remains one, and its text says the same.
 
+    The request's headers `Mcp-Method` and `Mcp-Name` (MCP 2026-07-28) go with each exchange into
+    the service's audit trail, as what the agent says; whatever `in_call` says stands instead.
+
     *resource* is this MCP server's own resource identifier, as its metadata name it (RFC 9728).
     """
 
@@ -46,7 +50,7 @@ class StepUpMiddleware:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        with noting() as errors:
+        with claimed(_call(scope)), noting() as errors:
 
             def instead() -> Challenge | None:
                 if not errors:
@@ -100,9 +104,24 @@ class _Answer:
         ours = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         dropped = _OF_THE_BODY.union(headers)
         # What the server says besides (its session, whom it lets read this) stays.
-        theirs = [each for each in start["headers"] if each[0].decode().lower() not in dropped]
+        theirs = [
+            each
+            for each in start.get("headers", ())
+            if each[0].decode("latin-1").lower() not in dropped
+        ]
         await self._send({**start, "status": answer.status, "headers": [*theirs, *ours]})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def _call(scope: Scope) -> CallContext:
+    """What the agent says that its request is."""
+    return CallContext(mcp_method=_claim(scope, b"mcp-method"), mcp_name=_claim(scope, b"mcp-name"))
+
+
+def _claim(scope: Scope, header: bytes) -> str | None:
+    """A header as far as the service reads it; of two, neither."""
+    found = [value.decode("latin-1") for name, value in scope["headers"] if name == header]
+    return found[0] if len(found) == 1 and VISIBLE.fullmatch(found[0]) else None
 
 
 def _scopes(scope: Scope) -> Iterable[str]:

@@ -7,15 +7,16 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from delegation.client.challenge import explanation
-from delegation.client.current import NO_CONTEXT, CallContext, current_context, in_call
+from delegation.client.current import CallContext, in_call, said_context
 from delegation.client.errors import DelegationError
 from delegation.client.exchanger import Exchanger, shared
 from delegation.client.plain import exchange, exchange_sync
 from delegation.client.wanted import in_order
 
+Result = TypeVar("Result")
 Tool: TypeAlias = Callable[..., Any]
 
 
@@ -40,8 +41,8 @@ def injecting(
 
     @contextmanager
     def call() -> Iterator[None]:
-        known = current_context()
-        with in_call(context if known is NO_CONTEXT else known), telling(failure):
+        # The header that names the tool is the agent's word: what the server knows counts more.
+        with in_call(said_context() or context), telling(failure):
             yield
 
     @wraps(tool)

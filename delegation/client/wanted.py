@@ -41,7 +41,7 @@ class Wanted:
             raise ValueError("a token needs a subject token and a resource")
         key = Key(
             _digest(self.subject_token),
-            _digest(self.actor_token) if self.actor_token else b"",
+            _digest(f"{self.actor_token_type} {self.actor_token}") if self.actor_token else b"",
             self.resource,
             self.scope,
             self.context.consent,

@@ -74,8 +74,7 @@ def ask(http: httpx2.Client, method: str, url: str, **request: Any) -> Answer:
             body = read_object(_bounded(response))
             return Answer(status=response.status_code, headers=response.headers, body=body)
     except httpx2.HTTPError as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise Unusable(f"{url} cannot be reached: {reason}") from error
+        raise Unusable(f"{url} cannot be reached: {_reason(error)}") from error
 
 
 def must_be_safe(url: str) -> None:
@@ -100,6 +99,12 @@ def read_object(content: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and not _is_too_deep(value) else None
+
+
+def _reason(error: httpx2.HTTPError) -> str:
+    """In our own words and those of the system: what is no HTTP is quoted behind a colon."""
+    said = str(error).rstrip(".") or type(error).__name__
+    return said.partition(":")[0] if isinstance(error, httpx2.ProtocolError) else said
 
 
 def _bounded(response: httpx2.Response) -> bytes:

@@ -17,7 +17,26 @@ MAX_DEPTH = 12
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-_CONTROL = re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x84\x86-\x9F\uFFFE\uFFFF]")
+_NEVER = (
+    (
+        re.compile(r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x84\x86-\x9F\uFFFE\uFFFF]"),
+        "a control character: remove it",
+    ),
+    # YAML 1.1 begins a line there, and YAML 1.2 and who shows the file mostly do not: what is read
+    # as an entry could look like the rest of a comment.
+    (
+        re.compile(r"\r(?!\n)|[\x85\u2028\u2029]"),
+        "a line break that is none to many readers: remove it, or break the line as elsewhere",
+    ),
+    # What stands in another order on a screen than in the file, nobody can review.
+    (
+        re.compile(r"[\u202A-\u202E\u2066-\u2069]"),
+        "a mark that has text shown in another order: remove it",
+    ),
+)
+"""What no file may hold, and what to say of it."""
+
+_TAB = re.compile(r" *\t")
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -111,9 +130,10 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _Stop(line, Code.UNREADABLE, "this is not UTF-8: save the file as UTF-8") from None
-    if control := _CONTROL.search(text):
-        line = text.count("\n", 0, control.start()) + 1
-        raise _Stop(line, Code.UNREADABLE, "a control character: remove it")
+    for pattern, message in _NEVER:
+        if found := pattern.search(text):
+            line = text.count("\n", 0, found.start()) + 1
+            raise _Stop(line, Code.UNREADABLE, message)
     return text
 
 
@@ -138,8 +158,10 @@ class _Reader:
             return self._document()
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            problem = getattr(error, "problem", None) or "it cannot be read"
             line = 1 if mark is None else mark.line + 1
+            problem = getattr(error, "problem", None) or "it cannot be read"
+            if any(map(_TAB.match, text.split("\n")[line - 1 : line])):
+                problem = "a tab stands in the indentation: only spaces may"
             raise _Stop(line, Code.NOT_YAML, f"this is not YAML: {problem}") from None
 
     def _document(self) -> object:

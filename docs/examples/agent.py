@@ -1,6 +1,6 @@
 """An agent of Alice's: it calls one tool of an MCP server, and asks her where that takes more.
 
-For example: `python agent.py http://127.0.0.1:8003/mcp add_event title=Lunch`
+For example: `python docs/examples/agent.py http://127.0.0.1:8003/mcp list_events`
 """
 
 import asyncio

@@ -273,7 +273,7 @@ def test_another_origin(server: Server, elsewhere: Server, call: Caller, url: st
     """It gets nothing: neither the token, nor the request."""
     host = server.url.removeprefix("http://")
 
-    with acting_for("alices-token"), pytest.raises(WrongOrigin):
+    with acting_for("alices-token"), pytest.raises(WrongOrigin, match="`origins`"):
         call(url=url.format(elsewhere=elsewhere.url, host=host))
 
     assert elsewhere.asked == []
@@ -354,6 +354,12 @@ def test_what_an_origin_is(exchanger: Exchanger, url: str, is_same: bool) -> Non
         else:
             with pytest.raises(WrongOrigin):
                 delegated.wanted(httpx2.URL(url))
+
+
+def test_an_origin_is_no_list_of_origins(exchanger: Exchanger) -> None:
+    """A text is a list of its letters, none of which is an origin."""
+    with pytest.raises(ConfigurationInvalid, match=r"origins: write \['https://eu.example'\]"):
+        DelegatedAuth(CALENDAR_API, origins="https://eu.example", exchanger=exchanger)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from delegation.client import (
     current_subject_token,
     in_call,
 )
+from delegation.client.current import claimed, said_context
 
 IN_A_TOOL = CallContext(mcp_method="tools/call", mcp_name="find_events")
 
@@ -38,6 +39,22 @@ def test_what_was_said() -> None:
         assert current_context() is IN_A_TOOL
 
     assert current_subject_token() is None
+    assert current_context() == CallContext()
+
+
+def test_what_the_agent_claims_counts_less() -> None:
+    """It stands where nothing else is said, if only that there is nothing to say."""
+    of_the_agent = CallContext(mcp_method="tools/call", mcp_name="delete_everything")
+
+    with claimed(of_the_agent):
+        assert current_context() is of_the_agent
+        assert said_context() is None
+        with in_call(IN_A_TOOL):
+            assert current_context() is said_context() is IN_A_TOOL
+        with in_call(CallContext()):
+            assert current_context() == CallContext()
+        assert current_context() is of_the_agent
+
     assert current_context() == CallContext()
 
 

@@ -74,6 +74,13 @@ def test_what_a_refusal_says() -> None:
     assert str(refused) == "invalid_scope: not_permitted (decision 17-abc)"
 
 
+def test_what_a_rejected_client_is_told() -> None:
+    """What its operator can look at; which of it is wrong, the service does not say."""
+    refused = refused_or_unavailable(401, {}, {"error": "invalid_client"})
+
+    assert str(refused).startswith("invalid_client; check the client's id, its secret or key")
+
+
 @pytest.mark.parametrize(
     ("status", "error", "header", "seconds"),
     [

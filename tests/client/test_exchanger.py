@@ -33,8 +33,10 @@ from delegation.client import (
 from delegation.client import exchanger as module
 from delegation.client.cache import AGAIN_AFTER, REFRESH_AT, REFUSED_FOR, SKEW
 from delegation.client.exchanger import METADATA_HOLDS
+from delegation.client.wire import a_client
 from tests.client.clock import HeldClock
 from tests.client.issuing import (
+    NO_TLS,
     REFUSALS,
     exchanges,
     held,
@@ -58,6 +60,13 @@ OTHERS = [
         resource=API,
         scope="events.read",
         actor_token="planners-token",
+    ),
+    Wanted(
+        subject_token="alices-token",
+        resource=API,
+        scope="events.read",
+        actor_token="planners-token",
+        actor_token_type="urn:ietf:params:oauth:token-type:jwt",
     ),
     Wanted(
         subject_token="alices-token",
@@ -508,6 +517,31 @@ def test_what_is_shown(exchanger: Exchanger) -> None:
     assert "the-clients-secret" not in repr(exchanger)
 
 
+def test_what_nobody_waits_for_any_more(
+    server: Server, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not begin for so long that all have gone is not asked for at all."""
+    monkeypatch.setattr(module, "_AT_ONCE", 1)
+    issues_each(server)
+    service = Service(issuer=server.url, client_id="calendar-mcp", client_secret="s")
+    exchanger = Exchanger(service, clock=clock, http=lambda: a_client(verify=NO_TLS))
+
+    with held(server) as gate, ThreadPoolExecutor(2) as callers:
+        first = callers.submit(exchanger.exchange_sync, WANTED)
+        assert gate.reached.wait(20)
+        second = callers.submit(exchanger.exchange_sync, OTHERS[0])
+        _until(lambda: exchanger.under_way == 2)
+        clock.pass_by(module.PATIENCE)
+        gate.open()
+        assert first.result().access_token == "for-alices-1"
+        with pytest.raises(Unavailable, match="has not answered within 30 seconds"):
+            second.result()
+
+    assert exchanges(server) == 1
+    assert exchanger.exchange_sync(OTHERS[0]).access_token == "for-bobs-1"
+    exchanger.close()
+
+
 def test_after_a_fork(server: Server) -> None:
     """The child begins anew: whatever the parent held, locked or was waiting for stays with it."""
     ran = subprocess.run(  # noqa: S603, our own interpreter
@@ -580,6 +614,24 @@ def test_what_the_service_says(world: TestWorld) -> None:
     lacking = refused(InsufficientScope, scope="events.write")
     assert lacking.required_scope == ("calendar:write",)
     exchanger.close()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "level"),
+    [("not permitted", "WARNING"), ("too little scope", "INFO"), ("rejected", "INFO")],
+)
+def test_what_no_token_would_mend_is_a_warning(
+    server: Server, exchanger: Exchanger, caplog: pytest.LogCaptureFixture, refusal: str, level: str
+) -> None:
+    """Logs that nobody has set up show warnings: a wrong identifier or a missing grant is seen."""
+    refuses(server, **REFUSALS[refusal])
+
+    with caplog.at_level(logging.INFO, "delegation.client"), pytest.raises(Refused):
+        exchanger.exchange_sync(WANTED)
+
+    (record,) = caplog.records
+    assert record.levelname == level
+    assert "(decision d-1)" in record.getMessage()
 
 
 def test_nothing_secret_is_logged(

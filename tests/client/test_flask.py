@@ -88,6 +88,15 @@ def test_nothing_is_served_without_a_token(client: FlaskClient, path: str) -> No
     assert answer.get_json() == {}
 
 
+def test_nothing_is_left_of_who_asked_before(client: FlaskClient, us: Us) -> None:
+    """Where requests share an app context, as they do while somebody else has pushed one."""
+    with client.application.app_context():
+        served = client.get("/events", headers=bearer(us.token()))
+        assert served.status_code == 200
+
+        assert client.get("/health").get_json() == {"token": False}
+
+
 @pytest.mark.standard("6750-1", "9728-2")
 def test_the_answers_in_order(client: FlaskClient, us: Us) -> None:
     """What is malformed, what is no good, and what is not enough."""
@@ -137,6 +146,14 @@ def test_what_is_public(client: FlaskClient) -> None:
     assert client.get("/health").get_json() == {"token": False}
     assert client.get(METADATA).get_json()["resource"] == CALENDAR_API
     assert client.post(METADATA).status_code == 405
+
+
+def test_a_path_is_no_list_of_paths(us: Us, http: httpx2.Client) -> None:
+    """Else its slash would open the root."""
+    api = ResourceServer(issuer=us.issuer, resource=CALENDAR_API, http=http)
+
+    with pytest.raises(ValueError, match=r"public: write \['/health'\]"):
+        protect(Flask("calendar"), api, public="/health")
 
 
 def test_what_is_public_by_mistake(us: Us, http: httpx2.Client) -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
+from delegation.client import jwks
 from delegation.client.bearer import CannotVerify, InvalidToken
 from delegation.client.jwks import COOLDOWN, FRESH_FOR, RETRY_AFTER, USABLE_FOR, IssuerKeys
 from tests.client.api import asked, publish
@@ -301,6 +302,25 @@ def test_one_fetch_at_a_time(server: Server, keys: IssuerKeys) -> None:
     assert asked(server, JWKS) == 1
     assert len(found) == 5
     assert found.count(InvalidToken) == 1
+
+
+def test_nobody_waits_for_ever(
+    server: Server, keys: IssuerKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a fetch does not come to its end, nobody can tell; once it has, all is well."""
+    monkeypatch.setattr(jwks, "PATIENCE", 0.01)
+    gate = Gate(ONE.jwks())
+    server.answers[JWKS] = gate
+    found: list[Any] = []
+    thread = finding(keys, ONE.kid, found)
+    assert gate.reached.wait(10)
+
+    with pytest.raises(CannotVerify):
+        keys.find(ONE.kid)
+
+    gate.open.set()
+    thread.join()
+    assert found == [keys.find(ONE.kid)]
 
 
 def test_who_has_a_key_waits_for_nobody(server: Server, keys: IssuerKeys, clock: Held) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +115,43 @@ def test_keys_out_of_reach(server: Server, http: httpx2.Client, verify: Verify) 
     assert answer.body == {"error": "temporarily_unavailable"}
 
 
+def test_after_a_fork(server: Server) -> None:
+    """The child begins anew: the parent's threads, locks and connections stay with it."""
+    us = now_of(server)
+    server.says(INTROSPECT, b'{"active": true}')
+    ran = subprocess.run(  # noqa: S603, our own interpreter
+        [sys.executable, "-c", FORK, server.url, us.token(), us.token(jti="12-exchange-2")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert asked(server, JWKS) == 2
+    assert asked(server, INTROSPECT) == 3
+
+
+FORK = f"""
+import asyncio, os, signal, sys
+from delegation.client.resource_server import ResourceServer
+from delegation.client.service import Service
+
+issuer, first, second = sys.argv[1:]
+service = Service(issuer=issuer, client_id="{CALENDAR_API_CLIENT}", client_secret="s")
+api = ResourceServer(issuer=issuer, resource="{CALENDAR_API}", introspect_as=service)
+asyncio.run(api.verify_async(first))
+with api._keys._fetching, api._introspection._lock:
+    child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    asyncio.run(api.verify_async(first))
+    api.verify(second)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 def test_the_loop_goes_on(server: Server, http: httpx2.Client) -> None:
     """While keys are fetched, other tasks run: the answer comes only when one of them has."""
     us = now_of(server)
@@ -157,6 +196,8 @@ def test_scope(server: Server, http: httpx2.Client) -> None:
 
     api.must_allow(token, ["events.read"])
     api.must_allow(token, [])
+    with pytest.raises(ValueError, match=r"scope: write \['events.read'\]"):
+        api.must_allow(token, "events.read")
     with pytest.raises(LacksScope) as caught:
         api.must_allow(token, ["events.read", "events"])
 
@@ -211,6 +252,8 @@ def test_what_it_says_of_itself() -> None:
         {"algorithms": "ES256"},
         {"algorithms": ["ES256", "HS256"]},
         {"algorithms": ["none"]},
+        {"scopes": "events.read"},
+        {"introspect_every": 1},
         {
             "introspect_as": Service(
                 issuer="https://other.example", client_id="a", client_secret="b"
@@ -221,7 +264,9 @@ def test_what_it_says_of_itself() -> None:
 )
 def test_settings_that_cannot_be_used(changes: dict[str, Any]) -> None:
     """They are refused when the API starts, and not at its first request."""
-    with pytest.raises(ValueError, match=r"https|URL|fragment|issues|algorithms|identifier"):
+    with pytest.raises(
+        ValueError, match=r"https|URL|fragment|issues|algorithms|identifier|list|as whom"
+    ):
         ResourceServer(**{"issuer": OUR_ISSUER, "resource": CALENDAR_API} | changes)
 
 

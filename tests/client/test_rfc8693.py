@@ -2,6 +2,7 @@
 
 import base64
 import json
+from math import nan
 from urllib.parse import parse_qsl
 
 import httpx2
@@ -184,7 +185,7 @@ def test_an_issued_token() -> None:
 
 @pytest.mark.parametrize(
     ("said", "read"),
-    [(299.5, 299.5), (-5, 0), (10**12, 86400), ("300", 0), (True, 0), (None, 0), ([], 0)],
+    [(299.5, 299.5), (-5, 0), (10**12, 86400), (nan, 0), ("300", 0), (True, 0), (None, 0), ([], 0)],
 )
 def test_a_lifetime(said: object, read: float) -> None:
     """What is no number is no promise, and nothing is kept for ever."""

@@ -173,6 +173,14 @@ def test_what_is_public(call: Call) -> None:
     assert call("POST", METADATA, None).status_code == 401
 
 
+def test_a_path_is_no_list_of_paths(us: Us, http: httpx2.Client) -> None:
+    """Else its slash would open the root."""
+    api = ResourceServer(issuer=us.issuer, resource=CALENDAR_API, http=http)
+
+    with pytest.raises(ValueError, match=r"public: write \['/health'\]"):
+        Protect(FastAPI(), api=api, public="/health")
+
+
 def _websocket(app: FastAPI, headers: list[tuple[bytes, bytes]]) -> list[dict[str, Any]]:
     """What the app sends to who opens a WebSocket."""
     sent: list[dict[str, Any]] = []

@@ -122,6 +122,29 @@ def test_no_answer(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"a-token\r\n\r\n", "illegal status line"),
+        (b"HTTP/1.1 200 OK\r\na-token\r\n\r\n", "illegal header line"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na-token\r\n",
+            "illegal chunk header",
+        ),
+    ],
+)
+def test_what_is_no_http_is_not_repeated(
+    server: Server, http: httpx2.Client, answer: bytes, reason: str
+) -> None:
+    """It may hold the very token that was sent there, and the message is for a log."""
+    server.answers[TOKEN] = lambda handler: handler.wfile.write(answer)
+
+    with pytest.raises(Unusable) as caught:
+        ask(http, "POST", server.endpoint)
+
+    assert str(caught.value) == f"{server.endpoint} cannot be reached: {reason}"
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",

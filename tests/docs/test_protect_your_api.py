@@ -29,9 +29,10 @@ PAGE = ROOT / "docs/tutorial/protect-your-api.md"
 EXAMPLES = ROOT / "docs/examples"
 BLOCKS = blocks(PAGE)
 
-FLASK, FASTAPI = "flask --app api_flask run --port 8001\n", "uvicorn api_fastapi:app --port 8002\n"
+FLASK = "flask --app docs/examples/api_flask run --port 8001\n"
+FASTAPI = "uvicorn --app-dir docs/examples api_fastapi:app --port 8002\n"
 SERVERS = (FLASK, FASTAPI)
-NOT_RUN = ("pip install", "set -a", *SERVERS)
+NOT_RUN = ("pip install", ". .venv/bin/activate", *SERVERS)
 
 pytestmark = pytest.mark.xdist_group("protect-your-api")
 
@@ -123,7 +124,7 @@ def _served(command: str, environment: Mapping[str, str]) -> Iterator[int]:
     *words, _ = command.split()
     with subprocess.Popen(  # noqa: S603, our own page
         [sys.executable, "-m", *words, str(port)],
-        cwd=EXAMPLES,
+        cwd=ROOT,
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

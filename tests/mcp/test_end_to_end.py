@@ -3,13 +3,16 @@
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP, NOTES_MCP
+from delegation.ledger.evidence import Evidence
 from tests.mcp.servers import FRAMEWORKS, Build
 from tests.mcp.world import ERAS, McpWorld, an_agent, serving
 
@@ -92,6 +95,39 @@ def test_what_the_api_sees(world: McpWorld, url: str) -> None:
     assert seen["scope"] == "events.read"
     assert (seen["act"]["iss"], seen["act"]["sub"]) == (world.world.url, "calendar-mcp")
     assert seen["act"]["act"]["sub"] == "desk-agent"
+
+
+@pytest.mark.parametrize(
+    ("era", "tool", "claimed"),
+    [
+        ("auto", "read", ("tools/call", "read")),
+        ("legacy", "read", None),
+        ("legacy", "decorated", ("tools/call", "decorated")),
+    ],
+)
+def test_the_audit_trail_names_the_tool(
+    world: McpWorld, url: str, era: str, tool: str, claimed: tuple[str, str] | None
+) -> None:
+    """By the headers of the request, where the protocol has them, or as the tool knows itself."""
+    user = f"user-{secrets.token_hex(4)}"
+
+    async def play() -> None:
+        """What the agent does."""
+        async with an_agent(url, world.token(user), era=era) as agent:
+            await agent.call(tool)
+
+    asyncio.run(play())
+
+    said = _event(world, str(world.api.calls[-1]["jti"])).get("claimed")
+    assert (said and (said["mcp_method"], said["mcp_name"])) == claimed
+
+
+def _event(world: McpWorld, exchange: str) -> dict[str, Any]:
+    """That of an exchange, which stands in the partition that its id names."""
+    partition = int(exchange.partition("-")[0])
+    stored = Evidence(world.world.store).read(partition, "events", count=1_000)
+    events: list[dict[str, Any]] = [json.loads(each.event) for each in stored]
+    return next(each for each in events if each.get("decision") == exchange)
 
 
 @pytest.mark.standard("MCP-2")

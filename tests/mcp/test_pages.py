@@ -131,7 +131,7 @@ def test_every_command_does_what_is_shown(world: McpWorld, url: str) -> None:
 
 def _said(command: str, world: McpWorld) -> str:
     """What a command prints. Ours are played here: a process of its own takes long to start."""
-    if not command.startswith("python agent.py"):
+    if not command.startswith("python docs/examples/agent.py"):
         token, command = command.split("\n", 1)
         assert token == "delegation dev token --user alice --scope calendar:read > alice.jwt"
         (world.directory / "alice.jwt").write_text(world.token())
@@ -156,6 +156,27 @@ def _said(command: str, world: McpWorld) -> str:
         said = asyncio.run(run("agent").call(address, tool, named, ask))
     # The MCP SDK writes JSON with spaces.
     return printed.getvalue() + "".join(said.split())
+
+
+def test_what_the_log_says_is_what_is_shown() -> None:
+    """Each line of the table begins as the error does that is logged."""
+    rows = table(HOW_TO.read_text("utf-8"), "your log says", "look at")
+    codes = [
+        (
+            row[0].removeprefix("`no token for ...: ").partition("`")[0],
+            row[0].endswith("INFO`"),
+        )
+        for row in rows
+        if row[0].startswith("`no token for ...: ") and "..." not in row[0][19:]
+    ]
+
+    for said, is_theirs in codes:
+        error, _, reason = said.partition(": ")
+        found = errors.refused_or_unavailable(400, {}, {"error": error, "reason": reason})
+        assert str(found).startswith(said)
+        assert isinstance(found, errors.SubjectTokenRejected) is is_theirs
+
+    assert len(codes) == 6
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.authentication import AuthCredentials
 
+from delegation.client import CallContext, current_context
 from delegation.client.errors import (
     ClientRejected,
     DelegationError,
@@ -19,7 +20,7 @@ from delegation.client.noted import noted, noting
 from delegation.client.stepup import Message, Receive, Scope, Send, StepUpMiddleware
 
 RESOURCE = "https://mcp.example/mcp"
-POST = {"type": "http", "method": "POST"}
+POST: Mapping[str, Any] = {"type": "http", "method": "POST", "headers": []}
 TOO_LITTLE = InsufficientScope("invalid_scope", required_scope=("calendar:write",))
 
 FAILED = {
@@ -142,6 +143,17 @@ def test_headers_that_are_not_of_the_body_stay() -> None:
     }
 
 
+def test_a_start_that_says_nothing() -> None:
+    """An application need not give headers, nor name them in UTF-8 (ASGI, *Response Start*)."""
+    bare: Message = {"type": "http.response.start", "status": 200}
+    odd = bare | {"headers": [(b"x-\xe9", b"1")]}
+
+    for begun, kept in ((bare, []), (odd, odd["headers"])):
+        first, _ = answered(begun, NotPermitted("invalid_target"), body(FAILED))
+        assert first["status"] == 403
+        assert first["headers"][: len(kept)] == kept
+
+
 def test_what_comes_after_a_challenge_is_dropped() -> None:
     """The server goes on with its stream."""
     sent = answered(start(), TOO_LITTLE, body(event(FAILED), more=True), body(b""))
@@ -200,6 +212,60 @@ def test_calls_come_by_post(scope: Scope) -> None:
     sent = answered(start(), scope=scope)
 
     assert sent == [start()]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([], (None, None)),
+        (
+            [(b"mcp-method", b"tools/call"), (b"mcp-name", b"add_event")],
+            ("tools/call", "add_event"),
+        ),
+        ([(b"mcp-method", b"tools/list")], ("tools/list", None)),
+        ([(b"mcp-name", b"=?base64?w7xiZXI=?=")], (None, "=?base64?w7xiZXI=?=")),
+        ([(b"mcp-name", b"a" * 256)], (None, "a" * 256)),
+        ([(b"mcp-name", b"a" * 257)], (None, None)),
+        ([(b"mcp-name", b"one"), (b"mcp-name", b"one")], (None, None)),
+        ([(b"mcp-name", b"")], (None, None)),
+        ([(b"mcp-name", b" add_event")], (None, None)),
+        ([(b"mcp-name", b"add\nevent")], (None, None)),
+        ([(b"mcp-name", b"add_event\n")], (None, None)),
+        ([(b"mcp-name", b"\xc3\xbcber")], (None, None)),
+    ],
+)
+def test_what_the_agent_says_of_its_request(
+    sent: list[tuple[bytes, bytes]], expected: tuple[str | None, str | None]
+) -> None:
+    """It is what exchanges are made for, in the tasks of the request, too; and not after it. What
+    the service would not read is left out.
+    """
+    found: list[CallContext] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        """The server, whose tool runs in a task of its own."""
+
+        async def tool() -> None:
+            """It calls an API."""
+            found.append(current_context())
+
+        await asyncio.create_task(tool())
+
+    async def nothing(*_: Message) -> Message:
+        """Neither comes nor leaves."""
+        return {}
+
+    async def serve() -> None:
+        """One request."""
+        middleware = StepUpMiddleware(app, resource=RESOURCE)
+        await middleware({**POST, "headers": sent}, nothing, nothing)
+        found.append(current_context())
+
+    asyncio.run(serve())
+
+    within, after = found
+    assert (within.mcp_method, within.mcp_name) == expected
+    assert after == CallContext()
 
 
 def test_requests_hear_of_their_own_errors_alone() -> None:

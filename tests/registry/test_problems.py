@@ -38,7 +38,8 @@ WEB = "must be an https URI without user or fragment (http only on loopback)"
 
 SYNTAX = [
     Row("broken", "  - id: calendar-api", "  - id: [", Code.NOT_YAML, 14, "did not find"),
-    Row("tab", CORP, "\talias: corp\n", Code.NOT_YAML, 3, "this is not YAML: "),
+    Row("tab", CORP, "\talias: corp\n", Code.NOT_YAML, 3, "a tab stands in the indentation"),
+    Row("tab-first", "  - id: calendar-api", "\t- id: x", Code.NOT_YAML, 12, "a tab stands in"),
     Row("control", CORP, "    alias: co\x07rp\n", Code.UNREADABLE, 3, "a control character"),
     Row("second", "grants:\n", "---\ngrants:\n", Code.SEVERAL_DOCUMENTS, 24, "a file of its own"),
     Row("anchor", "alias: corp", "alias: &a corp", Code.ALIAS, 3, "anchors are not read"),
@@ -95,7 +96,7 @@ SHAPE = [
     Row("no-scope", '"calendar:read": [events.read]', "a: []", Code.EMPTY_VALUE, 35, "is empty"),
     Row("no-catalogue", "[rooms.read]\n    c", "[]\n    c", Code.EMPTY_VALUE, 22, "is empty"),
     Row("no-agent", "[desk-agent]", "[]", Code.EMPTY_VALUE, 33, "`agents` is empty"),
-    Row("all-agents", "[desk-agent]", "all", Code.WRONG_VALUE, 33, "`agents` must be 'any'"),
+    Row("all-agents", "[desk-agent]", "all", Code.WRONG_VALUE, 33, "`agents` must be a list of"),
     Row("long", "lifetime: 300", "lifetime: 901", Code.WRONG_VALUE, 36, "must be 900 or less"),
     Row("zero", "lifetime: 300", "lifetime: 0", Code.WRONG_VALUE, 36, "must be 1 or more"),
     Row("chain", EXPIRES, EXPIRES + "    chain_limit: 9\n", Code.WRONG_VALUE, 38, "8 or less"),
