@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from delegation import preflight
-from delegation.cli.terminal import printable
+from delegation.cli.terminal import inert
 from delegation.domain.errors import Unavailable
 from delegation.ledger.store import Store
 from delegation.settings import Settings, SettingsInvalid
@@ -18,7 +18,7 @@ from delegation.settings import Settings, SettingsInvalid
 def give_up(*lines: str, status: int = 1) -> NoReturn:
     """End with exit *status*, and say why on standard error, in as many *lines* and no more."""
     for line in lines:
-        click.echo(printable(line), err=True)
+        click.echo(inert(line), err=True)
     sys.exit(status)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from delegation.cli.terminal import printable
+from delegation.cli.terminal import inert
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,6 +87,6 @@ def show(output: str, answer: Mapping[str, Any], lines: Callable[[], Iterator[st
 
 
 def say(lines: Iterator[str]) -> None:
-    """Print *lines*, with nothing in them that a terminal would act upon."""
+    """Print *lines*, with nothing in them that a terminal or a workflow would act upon."""
     for line in lines:
-        click.echo(printable(line))
+        click.echo(inert(line))

@@ -205,7 +205,7 @@ def _of_a_service(directory: Path, api: str, token_file: Path | None) -> tuple[R
             revision=str(answer["revision"]),
             anonymous=True,
         )
-    except (KeyError, TypeError, RegistryInvalid):
+    except (KeyError, TypeError, ValueError, RegistryInvalid):
         give_up("What the service has loaded is not understood: is it of this version?")
     try:
         files = snapshot(directory)

@@ -16,6 +16,15 @@ def printable(text: str) -> str:
     )
 
 
+def inert(text: str) -> str:
+    """`printable`, and nothing in it that who runs a workflow takes for a command of the workflow.
+
+    Runners look for `::` at the beginning of a line, after spaces, too, and for `##[` anywhere.
+    """
+    shown = printable(text).replace("##[", "##\\x5b")
+    return f"./{shown}" if shown.lstrip().startswith("::") else shown
+
+
 def width() -> int | None:
     """How many columns the terminal has that we write to; `None` where that is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

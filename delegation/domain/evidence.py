@@ -41,12 +41,14 @@ TYPES: Mapping[Outcome, str] = {
 class EventFilter:
     """Which events are meant: those recorded from *since* on and before *until* that fit all else.
 
-    Of *targets* it is about every one. Times are as events have them, and compare as text.
+    Of *targets* it is about every one. *txn* names the transaction of an exchange. Times are as
+    events have them, and compare as text.
     """
 
     targets: frozenset[Target] = frozenset()
     outcome: Outcome | None = None
     cause: Cause | None = None
+    txn: str | None = None
     since: str | None = None
     until: str | None = None
 
@@ -59,6 +61,7 @@ class EventFilter:
         return (
             (self.outcome is None or event.get("type") == TYPES[self.outcome])
             and (self.cause is None or event.get("cause") == self.cause)
+            and (self.txn is None or event.get("txn") == self.txn)
             and (not self.targets or self.targets <= about(event))
         )
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from delegation.domain.parties import CHAIN_HARD_CAP
-from delegation.domain.tokens import Scope, VerifiedToken
+from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
 
 DEFAULT_LIFETIME = timedelta(seconds=300)
 MAX_LIFETIME = timedelta(seconds=900)
@@ -72,12 +72,15 @@ class Agents:
         """
         return agent is not None and (self.any or agent in self.registered)
 
-    def may_mean(self, token: VerifiedToken) -> bool:
-        """Whether *token* came through one of them, at any hop, for all that is known."""
+    def may_mean(self, token: VerifiedToken, actor: VerifiedActor | None) -> bool:
+        """Whether *token* came through one of them, at any hop, for all that is known; or whether
+        one of them is the *actor*, who is about to stand in the chain.
+        """
         if self.any or token.agent is None:
             return True
         before = {name for one in token.actors for name in (one.identity.subject, one.client_id)}
-        return not self.registered.isdisjoint({token.agent, *before})
+        acting = () if actor is None else (actor.identity.subject, actor.issued_to)
+        return not self.registered.isdisjoint({token.agent, *before, *acting})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +153,16 @@ class Deny:
     expires_at: datetime | None = None
     mode: Mode = Mode.ENFORCE
 
-    def matches(self, token: VerifiedToken, now: datetime) -> bool:
-        """Whether this speaks about the subject and the agents of *token*, at *now*."""
+    def matches(
+        self, token: VerifiedToken, now: datetime, actor: VerifiedActor | None = None
+    ) -> bool:
+        """Whether this speaks about the subject and the agents of *token*, at *now*.
+
+        An *actor* that shows a token of its own is an agent like those before it.
+        """
         if self.expires_at is not None and now >= self.expires_at:
             return False
-        return self.agents.may_mean(token) and any(
+        return self.agents.may_mean(token, actor) and any(
             subjects.may_mean(token) for subjects in self.subjects
         )
 

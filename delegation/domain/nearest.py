@@ -113,7 +113,7 @@ class Refusal:
 
         Where it gives less than is asked for, only if nothing is left.
         """
-        denying = [deny for deny in self.denies if deny.matches(self.subject, self.now)]
+        denying = [deny for deny in self.denies if deny.matches(self.subject, self.now, self.actor)]
         if self.scope is None:
             wanted = allowance.scope or allowance.obtainable or self.resource.scopes
         elif allowance.grant.downscope:

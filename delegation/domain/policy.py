@@ -53,7 +53,7 @@ def delegate(
     place = by.id, resource.identifier
     grants, denies = registry.grants.get(place, ()), registry.denies.get(place, ())
     shadows = registry.shadows.get(place, ())
-    speaking = tuple(one.id for one in shadows if one.matches(subject, now))
+    speaking = tuple(one.id for one in shadows if _speaks(one, subject, actor, now))
     if not speaking:
         return decide(grants, denies)
     more_grants = (one for one in shadows if isinstance(one, Grant))
@@ -63,6 +63,14 @@ def delegate(
         _outcome(partial(decide, (*grants, *more_grants), (*denies, *more_denies))),
         speaking,
     )
+
+
+def _speaks(
+    one: Grant | Deny, subject: VerifiedToken, actor: VerifiedActor | None, now: datetime
+) -> bool:
+    if isinstance(one, Deny):
+        return one.matches(subject, now, actor)
+    return one.matches(subject, now)
 
 
 def _decide(
@@ -86,7 +94,7 @@ def _decide(
     if not matching:
         raise NotPermitted(Cause.NO_GRANT, resource=resource.identifier)
     issued_at = now.replace(microsecond=0)
-    denying = [deny for deny in denies if deny.matches(subject, now)]
+    denying = [deny for deny in denies if deny.matches(subject, now, actor)]
     allowances = [
         allow(
             scope,

@@ -223,13 +223,18 @@ class _Trial:
 
     def _claims(self) -> Iterator[Mapping[str, frozenset[str]]]:
         """What a token may say to be meant: all that is asked for; of what denies look at, one."""
-        looked_at = {
-            name for deny in self.denies for subjects in deny.subjects for name in subjects.claims
-        }
-        choices = [
-            [frozenset({value}) for value in sorted(values)] if name in looked_at else [values]
-            for name, values in self.subjects.claims.items()
-        ]
+        denied: dict[str, set[str]] = {}
+        for subjects in (one for deny in self.denies for one in deny.subjects):
+            for name, values in subjects.claims.items():
+                denied.setdefault(name, set()).update(values)
+        choices = []
+        for name, values in self.subjects.claims.items():
+            looked_at = values & denied.get(name, set())
+            # No deny tells the others apart: together they are one choice.
+            others = values - looked_at
+            choices.append(
+                [frozenset({one}) for one in sorted(looked_at)] + [others] * bool(others)
+            )
         for chosen in product(*choices):
             yield dict(zip(self.subjects.claims, chosen, strict=True))
 

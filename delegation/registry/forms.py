@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -236,14 +243,24 @@ def _any_or_list_or_mapping(value: object) -> str:
     return _any_or_list(value) if isinstance(value, str | list) else _MAPPING
 
 
+AnyAgent = Annotated[
+    str,
+    Form(should_be="a list of agents, or `any`", pattern="any"),
+    WithJsonSchema({"const": "any", "type": "string"}),
+]
 AgentNames = Annotated[
-    Annotated[Literal["any"], Tag(_WORD)] | Annotated[list[Name], Field(min_length=1), Tag(_LIST)],
+    Annotated[AnyAgent, Tag(_WORD)] | Annotated[list[Name], Field(min_length=1), Tag(_LIST)],
     Discriminator(_any_or_list),
+]
+AnyScope = Annotated[
+    str,
+    Form(should_be="a mapping of scopes; of a deny a list of them, or `any`", pattern="any"),
+    WithJsonSchema({"const": "any", "type": "string"}),
 ]
 GrantScopes = Annotated[
     Annotated[dict[ScopeToken, Scopes], Field(min_length=1), Tag(_MAPPING)]
     | Annotated[Scopes, Tag(_LIST)]
-    | Annotated[Literal["any"], Tag(_WORD)],
+    | Annotated[AnyScope, Tag(_WORD)],
     Discriminator(_any_or_list_or_mapping),
 ]
 

@@ -43,8 +43,8 @@ def restored(files: Files) -> Snapshot:
     return Snapshot(tuple((name, _text(content).encode()) for name, content in files.items()))
 
 
-_UNSAFE = re.compile(r"[\x7F-\x9F\u2028\u2029\uFEFF\uFFFE\uFFFF]")
-"""What JSON may hold as it is, and YAML may not, or takes for the end of a line."""
+_UNSAFE = re.compile(r"[\x7F-\x9F\u2028-\u202E\u2066-\u2069\uFEFF\uFFFE\uFFFF]")
+"""What JSON may hold as it is, and a file may not."""
 
 
 def _text(content: Mapping[str, list[Any]]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import event, given
 
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, InvalidScope, NotPermitted, Refused
-from delegation.domain.grants import Agents, Deny, Grant, Subjects
+from delegation.domain.grants import Agents, Deny, Grant, Mode, Subjects
 from delegation.domain.parties import ActorChain, Identity
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
@@ -22,6 +22,7 @@ from tests.parties import (
     LOGIN,
     NOW,
     OUR_ISSUER,
+    PLANNER,
     ROOMS_API,
     a_chain,
     a_client,
@@ -369,6 +370,34 @@ def test_an_agent_is_denied_wherever_it_stands_in_the_chain(
 ) -> None:
     """And where nobody knows through whom it came."""
     assert at_the_next(agents=BY_NAMED_AGENT).matches(token, NOW) is is_meant
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_an_agent_is_denied_where_it_acts_itself(mode: Mode) -> None:
+    """By an actor token it would stand in the chain, before whoever the subject token names."""
+    deny = a_deny(scopes=None, agents=Agents(registered=frozenset({PLANNER.subject})), mode=mode)
+    asked: dict[str, Any] = {
+        "by": a_client(may_present_actors=frozenset({PLANNER})),
+        "registry": with_denies(deny),
+    }
+
+    other = a_delegation(**asked)
+    assert (other.scope, other.shadow) == (BOTH, None)
+    if mode is Mode.ENFORCE:
+        assert refusal(actor=a_workload(), **asked).cause is Cause.DENIED
+    else:
+        shadow = a_delegation(actor=a_workload(), **asked).shadow
+        assert shadow is not None
+        assert shadow.cause == Cause.DENIED
+
+
+def test_the_client_of_an_actor_token_is_its_agent() -> None:
+    """As it is the subject token's."""
+    deny = at_the_next(agents=BY_NAMED_AGENT)
+    token = a_token_of_ours(actors=a_chain("calendar-mcp"))
+
+    assert deny.matches(token, NOW, a_workload(issued_to=DESK_AGENT))
+    assert not deny.matches(token, NOW, a_workload())
 
 
 @pytest.mark.parametrize("agent", [None, "x"])

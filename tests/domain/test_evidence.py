@@ -56,6 +56,15 @@ def test_an_act_is_about_what_it_names() -> None:
     assert about(event) == expected
 
 
+def test_all_that_is_named_must_fit() -> None:
+    """One of two is not enough."""
+    event = {"type": "alarm", "about": "notes-mcp"}
+    notes, others = Target.client("notes-mcp"), Target.client("calendar-mcp")
+
+    assert EventFilter(targets=frozenset({notes})).matches(event)
+    assert not EventFilter(targets=frozenset({notes, others})).matches(event)
+
+
 def test_an_alarm_is_about_somebody() -> None:
     """Whom it names."""
     assert about({"type": "alarm", "about": "notes-mcp", "detail": {}}) == {

@@ -1,5 +1,6 @@
 """The use case: what happens in which order, and what when a step fails."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -336,3 +337,30 @@ def test_nothing_is_recorded_or_signed_where_a_step_before_fails(
 
     assert world.done[-1] == follows
     assert world.recorded == []
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        ("", ["verify", "decide", "record", "sign"]),
+        ("verify", []),
+        ("record", ["verify", "decide"]),
+        ("sign", ["verify", "decide", "record"]),
+    ],
+)
+def test_who_takes_the_time_is_told_of_each_stage(failing: str, told: list[str]) -> None:
+    """Of those that were completed, when they are: one after the other."""
+    world, heard = Surroundings(failing=failing), []
+    exchange = Exchange(
+        verifier=world,
+        ledger=world,
+        signer=world,
+        clock=world.clock,
+        stopwatch=lambda: lambda stage: heard.append((stage.value, world.done[-1])),
+    )
+
+    with suppress(RuntimeError):
+        exchange(a_request(), a_case())
+
+    steps = {"verify": "verify", "decide": "new_id", "record": "record", "sign": "sign"}
+    assert heard == [(stage, steps[stage]) for stage in told]

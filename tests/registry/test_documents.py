@@ -1,5 +1,7 @@
 """YAML is read as all its readers would read it, or not at all."""
 
+import json
+
 import pytest
 import yaml
 from hypothesis import example, given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from delegation.registry import documents
 from delegation.registry.documents import read
+from delegation.registry.problems import Code
 from tests.registry import story
 
 WORDS = st.one_of(
@@ -97,6 +100,32 @@ def test_both_parsers_read_the_same(
     for one, other in zip(found, expected, strict=True):
         assert (one.lines, one.broken, one.whole) == (other.lines, other.broken, other.whole)
         assert [each.code for each in one.problems] == [each.code for each in other.problems]
+
+
+@pytest.mark.parametrize("ends", ["\r", "\x85", "\u2028", "\u2029"], ids=ascii)
+def test_a_comment_ends_where_everybody_sees_it(ends: str) -> None:
+    """What one reader takes for the end of a line, and others do not, would hide an entry."""
+    document = read("f", f"a: 1\n# harmless{ends}grants: [evil]\n".encode())
+
+    (problem,) = document.problems
+    assert document.value is None
+    assert (problem.line, problem.code) == (2, Code.UNREADABLE)
+    assert "a line break" in problem.message
+
+
+def test_lines_may_end_as_on_windows() -> None:
+    """All readers know that."""
+    assert read("f", b"a: 1\r\n# harmless\r\nb: 2\r\n").value == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("mark", "\u202a\u202e\u2066\u2069", ids=ascii)
+def test_what_is_shown_is_what_is_read(mark: str) -> None:
+    """Marks that turn text round could have a reviewer approve what is not there."""
+    (problem,) = read("f", f"a: 1\nb: '{mark}x'\n".encode()).problems
+
+    assert (problem.line, problem.code) == (2, Code.UNREADABLE)
+    assert "another order" in problem.message
+    assert read("f", f"a: {json.dumps(mark)}\n".encode()).value == {"a": mark}
 
 
 def test_an_alias_bomb_is_a_list_of_problems() -> None:

@@ -274,7 +274,7 @@ ROWS = [
     ),
     Row("allow-list", TO_ALL, "[events.write]", Code.WRONG_TYPE, 16, "only a grant with `effect:"),
     Row("allow-any", TO_ALL, "any", Code.WRONG_TYPE, 16, "has a list, or `any`"),
-    Row("all", WRITING, "    scopes: all\n", Code.WRONG_VALUE, 24, "`scopes` must be 'any'"),
+    Row("all", WRITING, "    scopes: all\n", Code.WRONG_VALUE, 24, "`scopes` must be a mapping"),
     Row("none", WRITING, "    scopes: []\n", Code.EMPTY_VALUE, 24, "`scopes` is empty: write"),
     Row("number", WRITING, "    scopes: 5\n", Code.WRONG_TYPE, 24, "`scopes` must be a mapping"),
     Row("no-scopes", WRITING, "", Code.MISSING_KEY, 18, "`scopes` is missing. Each scope of the"),

@@ -116,11 +116,19 @@ def _meet(deny: Deny, grants: list[Grant], shelf: Shelf, known: Known) -> bool:
 
 
 def _comes_over_hops(deny: Deny, known: Known) -> bool:
-    """Whether a token can have come through agents before its own: any that there are."""
+    """Whether others than the token's agent can be meant: those before it, or who acts here."""
     issuers = {one.issuer for one in deny.subjects}
+    if deny.agents.registered & _shown_by(deny.client, known):
+        return True
     return any((deny.client, issuer) in known.before for issuer in issuers) or any(
         one.entry.asserts_actors for one in known.issuers.values() if one.entry.issuer in issuers
     )
+
+
+def _shown_by(client: str, known: Known) -> frozenset[str]:
+    """Who can act by an actor token that *client* shows."""
+    shown = known.clients[client].entry.may_present_actors
+    return frozenset(shown.clients).union(*shown.workloads.values())
 
 
 def _agents_meet(deny: Deny, grant: Grant) -> bool:

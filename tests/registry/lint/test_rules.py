@@ -45,6 +45,14 @@ DENY = """
     expires: never
 """
 
+PLATFORM = """
+actor_issuers:
+  - issuer: https://workloads.example.com
+    alias: platform
+    jwks_uri: https://workloads.example.com/jwks
+    algorithms: [ES256]
+"""
+
 PARTNER = """
   - issuer: https://login.partner.example.net
     alias: partner
@@ -257,6 +265,17 @@ SOME = {
     "an agent that may have acted before": (
         but(
             ("    claims: {groups", "    asserts_actors: true\n    claims: {groups"),
+            end=DENY.replace("agents: any", "agents: [planner]"),
+        ),
+        set(),
+    ),
+    "an agent that may act by a token of its own": (
+        PLATFORM
+        + but(
+            (
+                "    exchange: true\n",
+                "    exchange: true\n    may_present_actors: {workloads: {platform: [planner]}}\n",
+            ),
             end=DENY.replace("agents: any", "agents: [planner]"),
         ),
         set(),

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delegation.domain.changes import Effect
@@ -123,6 +123,7 @@ def test_a_changed_secret_is_told_by_its_fingerprint() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("\r\x85\u2028\u2029\u202e\u2066\ufeff")
 def test_any_text_is_published_as_it_is(text: str) -> None:
     """Characters that JSON and YAML take differently, too."""
     values = {"grants": [{"description": text}]}
