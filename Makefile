@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 T      ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-mcp test test-slow check lint types imports fmt bench lock schema clean
+.PHONY: help install demo demo-mcp test test-slow check lint types imports fmt bench docs lock schema clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -61,9 +61,12 @@ schema: $(READY)  ## Write what is generated in docs/reference anew
 	$(BIN)/delegation admin openapi > docs/reference/admin-api.openapi.json
 	$(BIN)/python -m tests.docs.generate
 
+docs: $(READY)  ## The documentation as a site, in .site
+	$(BIN)/python -m tests.docs.site
+
 lock: $(READY)  ## Resolve the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --all-extras --output-file requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra server --constraint requirements/dev.txt --output-file requirements/server.txt pyproject.toml
 
 clean:  ## Remove what was installed and cached
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .delegation
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .delegation .site .cache

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -194,9 +195,10 @@ def _bind(text: str) -> str:
 
 
 def _metrics_bind(text: str) -> str:
-    if text.startswith("unix:"):
-        raise ValueError("must be host:port or [address]:port")
-    return _bind(text)
+    if not text.startswith("unix:"):
+        with suppress(ValueError):
+            return _bind(text)
+    raise ValueError("must be host:port or [address]:port")
 
 
 def _between(least: int, most: int) -> Callable[[str], int]:

@@ -88,7 +88,8 @@ class Watched(Generic[T]):
     read or understood leaves the last good value in force, and is a problem until it is mended.
     *last_good* remembers that value beyond this process: where it remembers nothing, what the first
     reading raises is the caller's. Files that somebody may still be writing are waited for, and a
-    reading during which they change is not believed. Callers never wait.
+    reading during which they change is not believed. *told* hears of each reading, and whether it
+    was good. Callers never wait.
     """
 
     _current: T
@@ -102,6 +103,7 @@ class Watched(Generic[T]):
         parse: Callable[[bytes], T],
         describe: Callable[[T], str],
         last_good: LastGood,
+        told: Callable[[bool], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -111,6 +113,7 @@ class Watched(Generic[T]):
         self._parse = parse
         self._describe = describe
         self._last_good = last_good
+        self._told = told or _unheard
         self._clock = clock
         self._wall_clock = wall_clock
         self._log = structlog.get_logger(__name__).bind(what=name, worker=os.getpid())
@@ -218,6 +221,7 @@ class Watched(Generic[T]):
         self._current, self._failure = found.value, None
         self._last_good.keep(found.content)
         self._digest = found.digest
+        self._told(True)  # noqa: FBT003, it is good
         self._log.info("loaded", revision=self._describe(found.value))
 
     def _reading(self) -> "_Reading[T] | Exception":
@@ -231,6 +235,7 @@ class Watched(Generic[T]):
 
     def _fail(self, failure: Exception) -> None:
         known, self._failure = self._failure, failure.with_traceback(None)
+        self._told(False)  # noqa: FBT003, it is not
         if str(known) != str(failure):
             self._log.error("not_loaded", alarm=True, why=str(failure))
 
@@ -240,6 +245,10 @@ class _Reading(Generic[T]):
     value: T
     content: bytes
     digest: bytes
+
+
+def _unheard(_: bool) -> None:  # noqa: FBT001
+    """Nobody wants to know."""
 
 
 def _digest(content: bytes) -> bytes:

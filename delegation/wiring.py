@@ -178,7 +178,7 @@ def admin_application(
     remembered = last_good or (lambda _: LastGood())
     store = connect(settings)
     ledger = make_ledger(store, settings)
-    foreign_keys = _foreign_keys(store, ledger)
+    foreign_keys = _foreign_keys(store, ledger, Meter(Tally()))
     loaded = _watched_files(settings, remembered(REGISTRY))
     keys = Watched(
         SIGNING_KEYS,
@@ -295,7 +295,7 @@ def _behind(proxies: TrustedProxies, app: Flask) -> Flask:
 def _foreign_keys(
     store: Store,
     ledger: RedisLedger,
-    meter: Meter | None = None,
+    meter: Meter,
     fetched: Callable[[str, bool], None] | None = None,
 ) -> ForeignKeys:
     """Other parties' keys; where all of a party's are replaced, one alarm for all workers."""
@@ -306,8 +306,7 @@ def _foreign_keys(
         if first.begin(" ".join(("keys_replaced", owner, *names))):
             ledger.sound(Alarm(cause=Cause.KEYS_REPLACED, about=owner, detail={"keys": names}))
             log.error("alarm", cause=Cause.KEYS_REPLACED, client=None, decision=None, about=owner)
-            if meter is not None:
-                meter.alarm(Cause.KEYS_REPLACED)
+            meter.alarm(Cause.KEYS_REPLACED)
 
     cooldown = SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN)
     return ForeignKeys(cooldown, replaced=replaced, fetched=fetched)

@@ -4,6 +4,7 @@ import os
 import sys
 
 from delegation.lastgood import shared
+from delegation.metrics.sharing import meter
 from delegation.settings import Settings
 from delegation.wiring import application as assemble
 
@@ -11,4 +12,4 @@ from delegation.wiring import application as assemble
 # time again for that thread to make room: not for the usual five milliseconds.
 sys.setswitchinterval(0.0005)
 
-application = assemble(Settings.from_environment(os.environ), last_good=shared)
+application = assemble(Settings.from_environment(os.environ), last_good=shared, meter=meter())

@@ -77,13 +77,26 @@ class Inquiry:
         exchange = self._find(_parent(event)) if is_refusal else event
         if event is not None and exchange is None:
             return EventPage(items=(event,), cursor=None, **self._read(notes))
-        trace = Trace.of_transaction(name) if exchange is None else Trace.of_exchange(exchange)
+        trace = self._transaction(name, notes) if exchange is None else Trace.of_exchange(exchange)
+        if trace is None:
+            return EventPage(items=(), cursor=None, **self._read(notes))
         for entry in self.reader.events(trace.meant, notes=notes):
             if entry.event is not None:
                 trace.take(entry.event)
         # Who presents an expired token is refused when it no longer is of the exchange.
         late = () if event is None or event in trace.found else (event,)
         return EventPage(items=(*trace.found, *late), cursor=None, **self._read(notes))
+
+    def _transaction(self, txn: str, notes: Notes) -> Trace | None:
+        """The trace of a transaction; `None` where there is none of that name."""
+        since, expires_at = "", 0
+        first = Notes()  # what is left out is counted once, when all of it is read
+        for entry in self.reader.events(EventFilter(txn=txn), notes=first):
+            if entry.event is not None:
+                since = since or entry.event["at"]
+                expires_at = max(expires_at, entry.event.get("expires_at", 0))
+        notes.problem, notes.is_torn = first.problem, first.is_torn
+        return Trace.of_transaction(txn, since=since, expires_at=expires_at) if since else None
 
     def _read(self, notes: Notes) -> dict[str, Any]:
         """What an answer was made from."""

@@ -130,14 +130,15 @@ class Reader:
         if self.segments is None:
             return []
         trail, known = Trail(self.segments), self._spans
-        self._spans = {}
+        spans: dict[int, Span] = {}
         for number in self.segments.numbers():
             span = known.get(number)
             if span is None:
                 checkpoint = trail.ending(number).checkpoint
                 span = Span(checkpoint.earliest, checkpoint.latest, number)
-            self._spans[number] = span
-        return sorted(self._spans.values())
+            spans[number] = span
+        self._spans = spans  # in one step: several threads may ask
+        return sorted(spans.values())
 
     def progress(self, spans: Sequence[Span]) -> Progress:
         """That of whoever has read these segments, which are all."""
@@ -321,6 +322,8 @@ def needles(meant: EventFilter) -> Iterator[bytes]:
         yield f'"type":"{TYPES[meant.outcome]}"'.encode()
     if meant.cause is not None:
         yield f'"cause":"{meant.cause.value}"'.encode()
+    if meant.txn is not None:
+        yield f'"txn":{json.dumps(meant.txn)}'.encode()
     for name in {name for target in meant.targets for name in target.names}:
         yield json.dumps(name).encode()
 

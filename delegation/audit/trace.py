@@ -43,9 +43,10 @@ class Trace:
         )
 
     @classmethod
-    def of_transaction(cls, txn: str) -> Self:
-        """Of all exchanges of one transaction, whenever they were."""
-        return cls(EventFilter(), lambda event: event["txn"] == txn)
+    def of_transaction(cls, txn: str, *, since: str, expires_at: int) -> Self:
+        """Of all exchanges of one transaction, from the first to when the last expires."""
+        until = timestamp(expires_at * 1000 + _CLOCKS // timedelta(milliseconds=1))
+        return cls(EventFilter(since=since, until=until), lambda event: event["txn"] == txn)
 
     @property
     def found(self) -> tuple[Event, ...]:

@@ -10,6 +10,7 @@ try:
     from delegation.cli.exchange import exchange
     from delegation.cli.keys import keys
     from delegation.cli.overview import alarms, exchanges, locks, tree
+    from delegation.cli.probing import probe
     from delegation.cli.reading import explain, export, prune_segments, query, show_tail, trace
     from delegation.cli.registry import registry
     from delegation.cli.replay import replay_locks
@@ -30,13 +31,16 @@ def main() -> None:
     """
 
 
-_SERVICE = (admin, audit, check, clients, demo, dev, exchange, init, keys, ledger, registry, serve)
+_SERVICE = (
+    *(admin, audit, check, clients, demo, dev, exchange, init, keys),
+    *(ledger, probe, registry, serve),
+)
 _SECURITY = (alarms, exchanges, explain, kill_switch, lock, locks, revoke, tree, unlock)
 
 ledger.add_command(replay_locks)
 
-for reading in (export, prune_segments, query, show_tail, trace):
-    audit.add_command(reading)
+for command in (export, prune_segments, query, show_tail, trace):
+    audit.add_command(command)
 
 for command in (*_SERVICE, *_SECURITY):
     main.add_command(command)

@@ -187,9 +187,11 @@ def _decided(answer: Answer) -> Iterator[_Edge]:
         subject = answer["subject"]
         # Who acts now is a client of this service; who acted first stands last.
         current, *_ = answer["actors"]
-        path = [("subject", who(subject))]
-        for one in reversed(answer["actors"]):
-            path.append(("client" if one["iss"] == current["iss"] else "agent", who(one)))
+        actors = (
+            ("client" if one["iss"] == current["iss"] else "agent", who(one))
+            for one in reversed(answer["actors"])
+        )
+        path = [("subject", who(subject)), *actors]
         yield from ((start, _GIVES, "", end) for start, end in pairwise(path))
         client = path[-1]
         yield client, _GIVES, f"{answer['grant']}: {format_scope(answer['scope'])}", resource

@@ -1,4 +1,4 @@
-"""Who answers questions to the registry: the files themselves, or a service that has them loaded."""
+"""Who answers questions to the registry: the files themselves, or a service that has loaded it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from delegation.domain.tokens import SEPARATOR
 from delegation.domain.ways import what_can, who_can
 from delegation.registry.loader import load
 from delegation.registry.problems import RegistryInvalid
-from delegation.web.admin.verdict import Verdict
+from delegation.web.admin.verdict import decided
 from delegation.web.admin.ways import WayList
 
 A = TypeVar("A")
@@ -38,16 +38,14 @@ class Files:
     ) -> None:
         self._now = at or datetime.now(UTC)
         try:
-            self._registry: Registry = load(
-                directory, issuer=issuer, admin_audience=admin_audience
-            )
+            self._registry: Registry = load(directory, issuer=issuer, admin_audience=admin_audience)
         except RegistryInvalid as invalid:
             give_up(*map(str, invalid.problems), status=UNANSWERED)
 
     def can_i(self, **asked: Any) -> dict[str, Any]:
         """Whether a token would be issued. *asked* is all that a question has but its time."""
         question = Question(**asked, now=self._now)
-        return Verdict.of(_answered(lambda: can_i(question, self._registry))).model_dump(mode="json")
+        return decided(_answered(lambda: can_i(question, self._registry)))
 
     def who_can(self, resource: str, scope: str | None) -> dict[str, Any]:
         """Every way to *resource*."""

@@ -9,6 +9,8 @@ _GAP = "  "
 
 _EXCHANGES = frozenset({"exchange", "not_issued"})
 
+_DECISIONS = _EXCHANGES | {"refusal"}
+
 _SAID = {
     "exchange": "granted",
     "not_issued": "not issued",
@@ -61,18 +63,18 @@ def _what(event: Mapping[str, Any]) -> str:
     """What was given, or why not, or what was done."""
     match event.get("type"):
         case "exchange" | "not_issued":
-            return " ".join(event["scope"]["granted"])
+            return " ".join(event.get("scope", {}).get("granted", [])) or "-"
         case "refusals_suppressed":
-            return f"{event['count']} refusals were only counted"
+            return f"{event.get('count')} refusals were only counted"
         case "lock" | "lift":
-            return f"{_target(event)}: {event['reason']}"
+            return f"{_target(event)}: {event.get('reason')}"
         case _:
             return str(event.get("cause", "-"))
 
 
 def _target(event: Mapping[str, Any]) -> str:
-    kind, names = event["target"]["kind"], event["target"]["names"]
-    return _GAP.join([kind, *names]).replace(_GAP, " ")
+    target = event.get("target", {})
+    return " ".join(map(str, [target.get("kind"), *target.get("names", [])]))
 
 
 def trace_lines(items: Sequence[Mapping[str, Any]], asked: str) -> Iterator[str]:
@@ -96,7 +98,7 @@ def trace_lines(items: Sequence[Mapping[str, Any]], asked: str) -> Iterator[str]
 
 def _family(items: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """Each right before what came from it."""
-    left = {event["id"]: event for event in items if "decision" in event}
+    left = {event["id"]: event for event in items if event["type"] in _DECISIONS}
     shown = {event["decision"] for event in left.values() if event["type"] in _EXCHANGES}
     roots = [event for event in left.values() if _parent(event) not in shown]
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from delegation import preflight, wiring
+from delegation.audit.draft import Sealed
 from delegation.audit.events import schema_text
 from delegation.audit.keys import write_new
 from delegation.audit.note import SignerKey, VerifierKey
@@ -21,6 +22,7 @@ from delegation.audit.verify import CannotVerify, Verified, verify
 from delegation.cli.common import because, connected, give_up, settings
 from delegation.cli.terminal import printable, printable_lines
 from delegation.dev.signals import until_told
+from delegation.metrics.sealing import SealerFile, measured
 
 _UNWRITABLE = "{}: choose a directory that can be written to."
 
@@ -71,19 +73,25 @@ def new_key(file: Path, name: str) -> None:
     show_default=True,
     help="Seconds between two looks at the store.",
 )
-def seal_events(directory: Path, *, once: bool, interval: float) -> None:
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep it up to date with what was sealed, for a node's textfile collector.",
+)
+def seal_events(directory: Path, *, once: bool, interval: float, metrics_file: Path | None) -> None:
     """Move events from the store into sealed segments in DIRECTORY, until told to stop.
 
     They are dropped from the store only once they are safe on disk. The key that signs is in the
     file DELEGATION_AUDIT_KEY. With --once, exit status 1 means that events were missing.
     """
     with _sealer(directory) as sealer:
+        seal = sealer if metrics_file is None else measured(sealer, SealerFile(metrics_file))
         if once:
-            _seal_once(sealer, directory)
+            _seal_once(seal, directory)
             return
         wiring.configure_logging()
         with until_told() as stopped:
-            keep_sealing(sealer, interval=interval, stopped=stopped)
+            keep_sealing(seal, interval=interval, stopped=stopped)
 
 
 @contextmanager
@@ -108,8 +116,8 @@ def _sealer(directory: Path) -> Iterator[Sealer]:
         give_up(_UNWRITABLE.format(because(error)))
 
 
-def _seal_once(sealer: Sealer, directory: Path) -> None:
-    found = list(sealer())
+def _seal_once(seal: Callable[[], Iterator[Sealed]], directory: Path) -> None:
+    found = list(seal())
     records, missing = sum(one.records for one in found), [one for one in found if one.gaps]
     click.echo(printable(f"{records} records sealed in {directory}, in {len(found)} segments."))
     if missing:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from delegation.cli.answers import decided, decided_lines
+from delegation.cli.answers import decided_lines
 from delegation.domain.changes import Change, Effect, Kind
 from delegation.domain.differences import Difference
 from delegation.domain.questions import Expectation
 from delegation.domain.tokens import format_scope
 from delegation.registry.plan import Planned, joined
 from delegation.registry.trials import Outcome
+from delegation.web.admin.verdict import decided
 
 _FEW = 5
 """How many names are listed to people."""
@@ -131,7 +132,7 @@ def tried_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
         if one.answer is None:
             yield f"  actual    no answer: {one.problem}"
         else:
-            yield from (f"  {line}" for line in decided_lines(one.answer))
+            yield from (f"  {line}" for line in decided_lines(decided(one.answer)))
     failed = sum(not one.passed for one in outcomes)
     yield f"Tests: {len(outcomes) - failed} passed, {failed} failed."
 

@@ -1,19 +1,20 @@
-"""Questions to the reviewed files, or to a service that has them loaded: who could do what."""
+"""Questions to the registry, in files or as a service has loaded it: who could do what for whom."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from delegation.cli.answers import decided_lines, drawn_decision, drawn_lines, listed_lines
-from delegation.cli.asking import answering
+from delegation.cli.asking import Files, Service, answering
 from delegation.cli.options import say, show
 from delegation.domain.tokens import SEPARATOR, Scope, parse_scope
 
-F = TypeVar("F", bound=Callable[..., Any])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Moment(click.ParamType[datetime]):
@@ -26,12 +27,10 @@ class Moment(click.ParamType[datetime]):
     ) -> datetime:
         """In UTC."""
         try:
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        self.fail("write a time with its offset: 2026-11-20T12:00:00Z", param, ctx)
+            # A time without an offset is no distance from one with it.
+            return _EPOCH + (datetime.fromisoformat(value) - _EPOCH)
+        except (ValueError, TypeError, OverflowError):
+            self.fail("write a time with its offset: 2026-11-20T12:00:00Z", param, ctx)
 
 
 class ScopeText(click.ParamType[Scope]):
@@ -66,8 +65,30 @@ class Pair(click.ParamType[tuple[str, str]]):
         return first, second
 
 
-def _of_a_registry(command: F) -> F:
-    """The options of every question."""
+def _of_a_registry(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every question; *command* is given who answers it."""
+
+    @wraps(command)
+    def asking(
+        *,
+        api: str | None,
+        token_file: Path | None,
+        directory: Path | None,
+        issuer: str | None,
+        admin_audience: str | None,
+        at: datetime | None,
+        **others: Any,
+    ) -> None:
+        with answering(
+            api=api,
+            token_file=token_file,
+            directory=directory,
+            issuer=issuer,
+            admin_audience=admin_audience,
+            at=at,
+        ) as registry:
+            command(registry, **others)
+
     for option in (
         click.option(
             "--output",
@@ -109,17 +130,8 @@ def _of_a_registry(command: F) -> F:
             help="The directory with the files.",
         ),
     ):
-        command = option(command)
-    return command
-
-
-_WAYS_OUTPUT = click.option(
-    "--output",
-    type=click.Choice(["table", "json", "mermaid"]),
-    default="table",
-    show_default=True,
-    help="For people, for programs, or as a diagram.",
-)
+        asking = option(asking)
+    return asking
 
 
 @click.command("can-i", short_help="Would this client be given this token?")
@@ -152,19 +164,10 @@ _WAYS_OUTPUT = click.option(
     multiple=True,
     help="A client that exchanges it before, for a token for the next. May be repeated, in order.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people or for programs.",
-)
-@_of_files
+@_of_a_registry
 def ask_can_i(
+    registry: Files | Service,
     *,
-    directory: Path,
-    issuer: str,
-    admin_audience: str | None,
     output: str,
     subject: tuple[str, str],
     claims: Iterable[tuple[str, str]],
@@ -178,79 +181,49 @@ def ask_can_i(
 
     Exit status: 0 for yes, 1 for no, 2 where there is no answer.
     """
-    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
     said = {name: frozenset(value for one, value in claims if one == name) for name, _ in claims}
     alias, name = subject
-    question = Question(
+    answer = registry.can_i(
         alias=alias,
         subject=name,
         claims=said,
         token_scope=token_scope or frozenset(),
         **asked,
     )
-    answer = _answered(lambda: can_i(question, files.load()))
-    show(output, decided(answer), lambda: decided_lines(answer))
-    sys.exit(0 if isinstance(answer, Yes) else 1)
+    _show(output, answer, decided_lines, drawn_decision)
+    sys.exit(0 if answer["allowed"] else 1)
 
 
 @click.command("who-can", short_help="Who can get at this API, for whom?")
 @click.argument("resource")
 @click.argument("scope", required=False)
-@_WAYS_OUTPUT
-@_of_files
+@_of_a_registry
 def ask_who_can(
-    *,
-    directory: Path,
-    issuer: str,
-    admin_audience: str | None,
-    output: str,
-    resource: str,
-    scope: str | None,
-    now: datetime,
+    registry: Files | Service, *, output: str, resource: str, scope: str | None
 ) -> None:
     """List every way to RESOURCE, a URI or a name; with SCOPE, only what leads to that.
 
     It lists what could be allowed for some token; what is not listed could not.
     """
-    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
-    registry = files.load()
-    _show_ways(output, _answered(lambda: who_can(resource, scope, registry, now)), registry)
+    _show(output, registry.who_can(resource, scope), listed_lines, drawn_lines)
 
 
 @click.command("what-can", short_help="What can this client do, or be done for this subject?")
 @click.argument("name", metavar=f"CLIENT|ALIAS{SEPARATOR}SUB")
-@_WAYS_OUTPUT
-@_of_files
-def ask_what_can(
-    *,
-    directory: Path,
-    issuer: str,
-    admin_audience: str | None,
-    output: str,
-    name: str,
-    now: datetime,
-) -> None:
+@_of_a_registry
+def ask_what_can(registry: Files | Service, *, output: str, name: str) -> None:
     """List every way that CLIENT can go, or that the subject ALIAS|SUB can be taken.
 
     It lists what could be allowed for some token; what is not listed could not.
     """
-    files = _Files(directory=directory, issuer=issuer, admin_audience=admin_audience)
-    registry = files.load()
-    _show_ways(output, _answered(lambda: what_can(name, registry, now)), registry)
+    _show(output, registry.what_can(name), listed_lines, drawn_lines)
 
 
-A = TypeVar("A")
+_Lines = Callable[[Mapping[str, Any]], Iterator[str]]
 
 
-def _answered(ask: Callable[[], A]) -> A:
-    try:
-        return ask()
-    except Unaskable as error:
-        raise click.UsageError(printable(f"{error}.")) from None
-
-
-def _show_ways(output: str, ways: list[Way], registry: Registry) -> None:
+def _show(output: str, answer: Mapping[str, Any], lines: _Lines, drawn: _Lines) -> None:
     if output == "mermaid":
-        say(drawn_lines(ways, registry))
-        return
-    show(output, listed(ways, registry), lambda: listed_lines(ways, registry))
+        say(drawn(answer))
+    else:
+        show(output, answer, lambda: lines(answer))

@@ -197,7 +197,7 @@ def show_tail(
     with until_told() as stopped, _reading(directory, sealed=sealed) as reader:
         last, follower = tail(reader, meant, most, notes)
         said(last)
-        problem = notes.problem
+        problem = _told_once("", notes.problem) if follow else ""
         while follow and not stopped.wait(interval):
             said(meant_of(follower, meant))
             problem = _told_once(problem, notes.problem)

@@ -39,6 +39,8 @@ def serve() -> None:
     """
     settings = _sound_settings()
     _must_be_free(settings.bind, "DELEGATION_BIND")
+    if settings.metrics_bind is not None:
+        _must_be_free(settings.metrics_bind, "DELEGATION_METRICS_BIND")
     _become_gunicorn("delegation.wsgi:application")
 
 

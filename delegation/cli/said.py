@@ -58,7 +58,9 @@ def stopped_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from reach_lines(answer)
     yield "Next:"
     if lock["state"] == "standing":
-        yield f"  delegation unlock {lock['id']} --reason ...   # lets it go again"
+        is_everything = lock["target"]["kind"] == "everything"
+        release = "kill-switch off" if is_everything else f"unlock {lock['id']}"
+        yield f"  delegation {release} --reason ...   # lets it go again"
     yield "  delegation locks                             # lists all that stands"
 
 

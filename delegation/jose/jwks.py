@@ -34,6 +34,9 @@ Fetch = Callable[[PublishedKeys], Mapping[str, Any]]
 KeysReplaced = Callable[[str, tuple[str, ...]], None]
 """Told whose keys were replaced, and the names of the new ones; may raise `Unavailable`."""
 
+Fetched = Callable[[str, bool], None]
+"""Told whose keys were fetched, and whether they could be had."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
@@ -57,7 +60,7 @@ class ForeignKeys:
     *cooldown* is shared by all workers, so that unknown key ids cannot be turned into a flood of
     requests to whoever publishes the keys. *replaced* is told where an owner publishes none of the
     keys that it had: who rotates keeps some. Where it raises, the fetch has failed, and is tried
-    again. *clock* tells monotonic seconds.
+    again. *fetched* is told of each fetch. *clock* tells monotonic seconds.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class ForeignKeys:
         *,
         fetch: Fetch | None = None,
         replaced: KeysReplaced | None = None,
+        fetched: Fetched | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cooldown = cooldown
         self._fetch = fetch or _fetching(Fetcher())
         self._replaced = replaced or _unheard
+        self._fetched = fetched or _unheard
         self._clock = clock
         self._memo: dict[PublishedKeys, _Known] = {}
 
@@ -125,10 +130,11 @@ class ForeignKeys:
         else:
             result = _Known(keys=keys, fetched_at=self._clock())
         self._memo[source] = result
+        self._fetched(source.owner, not result.failing)
         return result
 
 
-def _unheard(_owner: str, _names: tuple[str, ...]) -> None:
+def _unheard(_owner: str, _what: object) -> None:
     """Nobody wants to know."""
 
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from delegation.cli import main as delegation
+from delegation.metrics.catalogue import CATALOGUE, SEALERS, Metric
 from delegation.registry.forms import Form
 from delegation.registry.schema import SECTIONS
 from delegation.settings import (
@@ -104,6 +105,24 @@ def admin_problems() -> str:
     )
 
 
+def metrics() -> str:
+    """Every metric of the token service."""
+    return _metrics(CATALOGUE)
+
+
+def sealer_metrics() -> str:
+    """Every metric of the sealer."""
+    return _metrics(SEALERS)
+
+
+def _metrics(listed: Iterable[Metric]) -> str:
+    def row(one: Metric) -> tuple[str, str, str, str]:
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        return f"`{one.name}`", one.kind, labels, one.meaning
+
+    return table(("metric", "kind", "labels", "meaning"), map(row, listed))
+
+
 def _admin_operations() -> Iterator[dict[str, Any]]:
     for path, operations in admin_document()["paths"].items():
         for method, operation in operations.items():
@@ -118,6 +137,8 @@ PARTS: Mapping[str, Callable[[], str]] = MappingProxyType(
         "settings": settings,
         "client_settings": client_settings,
         "client": names,
+        "metrics": metrics,
+        "sealer_metrics": sealer_metrics,
         "registry": registry,
         "findings": findings,
         "commands": commands,

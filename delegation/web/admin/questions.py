@@ -42,9 +42,7 @@ Subject = Annotated[
     Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\|[^\x00-\x1F\x7F]{1,255}$"),
     AfterValidator(_subject),
 ]
-Claims = Annotated[
-    dict[str, Annotated[list[Name], Field(min_length=1)]], WrapValidator(_unquoted)
-]
+Claims = Annotated[dict[str, Annotated[list[Name], Field(min_length=1)]], WrapValidator(_unquoted)]
 
 
 class _When(Strict):

@@ -1,6 +1,6 @@
 """What `can-i` answers, for programs: over the admin API, and from the files alone."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, RootModel
 
@@ -151,3 +151,9 @@ class Verdict(RootModel[Allowed | NotAllowed]):
         if isinstance(answer, Yes):
             return cls.model_construct(Allowed.of(answer))
         return cls.model_construct(NotAllowed.of(answer))
+
+
+def decided(answer: Yes | No) -> dict[str, Any]:
+    """The same, as JSON has it."""
+    members: dict[str, Any] = Verdict.of(answer).model_dump(mode="json")
+    return members

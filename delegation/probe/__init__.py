@@ -1,0 +1,1 @@
+"""Tries a running service from outside, as its clients do: what must work, and what must not."""

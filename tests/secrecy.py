@@ -1,0 +1,40 @@
+"""Nothing that was entrusted to a service stands in what it writes: its log, or its metrics."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{12}")
+"""How every JWT begins, and every part of one that is JSON."""
+
+_SECRET = re.compile(r"dlg_[A-Za-z0-9_-]{20}")
+"""How every client secret begins."""
+
+_LONG = re.compile(r"[A-Za-z0-9_-]{65,}")
+"""Longer than any digest or name of ours: a signature, or what is only called a secret."""
+
+
+def leaks(text: str, *, known: Iterable[str]) -> Iterator[str]:
+    """Whatever in *text* is a token, a secret, a signature or a key, or is *known* to be one.
+
+    What is known is looked for in part, and as it is written into a header, too (RFC 7617 §2).
+    """
+    for kind in (_TOKEN, _SECRET, _LONG):
+        yield from kind.findall(text)
+    for secret in known:
+        for form in (*_parts(secret), *_within_basic(secret)):
+            if form in text:
+                yield form
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Pieces of it, so that any longer one holds one of them."""
+    for start in range(0, len(secret) - 15, 8):
+        yield secret[start : start + 16]
+
+
+def _within_basic(secret: str) -> Iterator[str]:
+    """What is surely found of *secret* in Base64, wherever in a text that is encoded it begins."""
+    for skipped in range(3):
+        encoded = base64.b64encode(secret[skipped:].encode()).decode()
+        yield encoded[: len(encoded) // 4 * 4 - 4]
