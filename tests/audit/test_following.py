@@ -91,6 +91,23 @@ def _once(source: Source, act: Any) -> Any:
     return before
 
 
+@pytest.mark.parametrize("recorded", [[], [2], [2, 3]])
+def test_what_is_sealed_in_the_middle_of_a_round(recorded: list[int]) -> None:
+    """It comes in that very round, and before what was recorded after it."""
+    source, segments = a_source(1), InMemory()
+    sealer = a_sealer(source, segments)
+
+    def seal() -> None:
+        list(sealer())
+        source.stood[0, "events"] += map(an_event, recorded)
+
+    source.before = _once(source, seal)
+
+    found = shown(Follower(source, segments, Position())())
+
+    assert found == [f"0f:0:events:{number}" for number in [1, *recorded]]
+
+
 @given(history=st.lists(st.tuples(st.sampled_from(STREAMS), st.booleans()), max_size=10))
 def test_the_tail_and_what_follows(history: Any) -> None:
     """The last events, then each that comes, none of them before or twice."""

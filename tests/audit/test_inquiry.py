@@ -1,6 +1,7 @@
 """Questions about the trail: why a decision was taken, and what belongs to an exchange."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from delegation.domain.errors import TrailUnreadable, Unavailable
 from delegation.domain.evidence import EventFilter, about
 from delegation.domain.locks import EVERYTHING, Kind, Target
 from tests.audit.events import histories, ids, split
-from tests.audit.trails import BEGAN, InMemory, Source, a_sealer, an_event
+from tests.audit.trails import BEGAN, InMemory, Source, a_sealer, a_trail, an_event
 
 ALL = EventFilter()
 US, LOGIN = "https://sts.example.com", "https://login.example.com"
@@ -129,10 +130,16 @@ def test_a_branch() -> None:
     assert traced(inquiry, SECOND) == [1, 3, 4, 5, 7]
 
 
-def test_a_transaction() -> None:
+@pytest.mark.parametrize("sealed", [0, 4])
+def test_a_transaction(monkeypatch: pytest.MonkeyPatch, sealed: int) -> None:
     """All exchanges that share it, whatever they came from."""
+    monkeypatch.setattr("delegation.audit.reading._PACE", 1)
     inquiry = asked(
-        exchange(FIRST, txn="t"), exchange(OTHER, txn="t"), exchange(SECOND), refusal("r", OTHER)
+        exchange(FIRST, txn="t"),
+        exchange(OTHER, txn="t"),
+        exchange(SECOND),
+        refusal("r", OTHER),
+        sealed=sealed,
     )
 
     assert traced(inquiry, "t") == [1, 2, 4]
@@ -231,6 +238,16 @@ def test_the_last_event_of_a_decision(sealed: int) -> None:
     assert found.outcome.startswith("Granted, but not issued")
     assert ("when", "2026-11-20T12:00:02.000Z") in found.facts
     assert found.needed
+
+
+def test_the_last_event_of_two_segments(tmp_path: Path) -> None:
+    """The newest are looked through first."""
+    first = exchange(FIRST, **explicable())
+    segments = a_trail(tmp_path, [first], [first | {"type": "not_issued"}], [{}])
+
+    found = Inquiry(Reader(None, segments)).explain(FIRST)
+
+    assert found.outcome.startswith("Granted, but not issued")
 
 
 def explicable() -> dict[str, Any]:

@@ -54,6 +54,14 @@ def test_what_remains_verifies(tmp_path: Path) -> None:
     assert found(segments, at(2.5)) == Pruning()
 
 
+def test_a_segment_that_is_old_in_part_stays(tmp_path: Path) -> None:
+    """Whole segments go, or nothing of them."""
+    segments = a_trail(tmp_path, [{}, {}], [{}], [{}])
+
+    assert found(segments, at(1.5)) == Pruning()
+    assert found(segments, at(2.5)) == Pruning(anchor=1)
+
+
 def test_the_last_segment_stays(tmp_path: Path) -> None:
     """However old it is: the sealer goes on from it."""
     segments = a_trail(tmp_path, [{}], [{}])

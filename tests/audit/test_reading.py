@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,17 @@ def test_a_filter_is_what_it_says(history: Any, meant: EventFilter) -> None:
     made = split(history)
 
     assert read(made, meant) == ids(event for event in made.all if naively(meant, event))
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_from_then_on_and_before_then(*, is_sealed: bool) -> None:
+    """To the millisecond: the one is of it, the other is not."""
+    made = split([({"type": "x"}, STREAMS[0], 1, is_sealed)] * 4)
+    times = [None, *(event["at"] for event in made.all)]
+
+    for since, until in product(times, times):
+        meant = EventFilter(since=since, until=until)
+        assert read(made, meant) == ids(event for event in made.all if naively(meant, event))
 
 
 @given(history=histories, meant=filters, size=st.integers(1, 3))
@@ -229,6 +241,8 @@ def test_what_somebody_wrote_with_another_time() -> None:
     list(a_sealer(made.source, made.segments)())
 
     assert before == read(made) == [f"0f:0:events:{number}" for number in (1, 2, 3)]
+    places = [entry.key for entry in Reader(None, made.segments).events(ALL)]
+    assert [read(made, after=place) for place in places] == [before[1:], before[2:], []]
 
 
 def test_what_is_no_event() -> None:

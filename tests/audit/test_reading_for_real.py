@@ -65,10 +65,11 @@ def test_nothing_is_lost_and_nothing_twice(valkey, store, evidence, segments):
         assert least <= len(ones) == len(set(ones)) <= most + 1
 
 
-def test_a_query_of_a_backlog(store, evidence, segments):
+def test_a_query_of_a_backlog(store, evidence, segments, monkeypatch):
     """Sealed by another thread while it is read, page by page: each event is found once."""
+    monkeypatch.setattr("delegation.audit.reading._PAGE", 10)
     with a_busy_ledger(store) as recorded:
-        while recorded() < 1000:
+        while recorded() < 200:
             threading.Event().wait(0.01)
     reader = Reader(evidence, segments)
     entries = reader.events(ALL)
