@@ -1,0 +1,72 @@
+"""A rolling restart under load, as the page on deploying has it: nobody notices."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.instances import free_port, instance
+from tests.deploy.nginx import nginx
+from tests.integration.conftest import endpoint_of
+from tests.resilience.load import Load, load
+from tests.world import TestWorld, a_test_world
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("nginx")]
+
+
+@pytest.fixture(name="world", scope="module")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestWorld]:
+    """Instances have one worker each: where it is gone, nobody else is there."""
+    with a_test_world(tmp_path_factory.mktemp("world"), workers=1) as world:
+        yield world
+
+
+def _recorded(world: TestWorld) -> set[str]:
+    return {key.rpartition(b":")[2].decode() for key in world.books.exchanges()}
+
+
+def _granted(found: Load) -> set[str]:
+    return {str(answer.header("Delegation-Decision")) for answer in found.answers(200)}
+
+
+def test_each_instance_is_taken_out_and_restarted(world: TestWorld, tmp_path: Path) -> None:
+    """First nginx asks the other one alone, then it is stopped: no request fails, or is lost."""
+    ports, endpoint, before = (free_port(), free_port()), endpoint_of(world), _recorded(world)
+    with ExitStack() as stack:
+        running = {port: stack.enter_context(instance(world, port)) for port in ports}
+        front = stack.enter_context(nginx(tmp_path / "n", *ports))
+
+        with load(lambda: front.exchange(endpoint)) as found:
+            for port in ports:
+                found.go_on()
+                front.send_to(*(other for other in ports if other != port))
+                running[port].terminate()
+                assert running[port].wait(30) == 0
+                found.go_on()
+                running[port] = stack.enter_context(instance(world, port))
+                front.send_to(*ports)
+            found.go_on()
+
+    assert {one.status for one in found.outcomes} == {200}
+    assert _granted(found) == _recorded(world) - before
+
+
+def test_an_instance_that_is_stopped_without_notice(world: TestWorld, tmp_path: Path) -> None:
+    """The other one takes what it did not: what was on its way at that moment, if anything, is told
+    to come back, and nothing was done for it.
+    """
+    ports, endpoint, before = (free_port(), free_port()), endpoint_of(world), _recorded(world)
+    with ExitStack() as stack:
+        running = [stack.enter_context(instance(world, port)) for port in ports]
+        front = stack.enter_context(nginx(tmp_path / "n", *ports))
+
+        with load(lambda: front.exchange(endpoint)) as found:
+            found.go_on()
+            running[0].terminate()
+            assert running[0].wait(30) == 0
+            found.go_on()
+
+    assert {one.status for one in found.outcomes} <= {200, 503}
+    assert found.count(503) <= 3
+    assert _granted(found) == _recorded(world) - before
