@@ -69,9 +69,11 @@ def test_every_setting_can_be_set() -> None:
         ADMIN_BIND="[::1]:9000",
         ADMIN_AUDIENCE="https://admin.example.com",
         AUDIT_KEY="/run/secrets/audit.key",
+        METRICS_BIND="[::]:9464",
     )
 
     assert found.audit_key == Path("/run/secrets/audit.key")
+    assert found.metrics_bind == "[::]:9464"
     assert (found.admin_bind, found.admin_audience) == ("[::1]:9000", "https://admin.example.com")
     assert (found.partitions, found.workers, found.redis_timeout) == (1024, 64, 1.0)
     assert (found.bind, found.max_undrained_events) == ("unix:/run/delegation.sock", 1)
@@ -191,6 +193,7 @@ WRONG = {
         "::1:80",
         "a b:1",
     ],
+    "METRICS_BIND": ["9464", "unix:/run/metrics.sock"],
     "WORKERS": ["0", "65", "two"],
     "REDIS_TIMEOUT": ["0", "0.0", "1.1", "-1", "nan", "inf", "1e-1", ".5", "0.5s"],
     "MAX_UNDRAINED_EVENTS": ["0", "1e4"],

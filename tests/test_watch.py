@@ -86,6 +86,21 @@ def test_a_change_is_read_once_it_stands_still(
     assert (before, value()) == (1, 22)
 
 
+def test_each_reading_is_told(watched: Watch, file: Path, clock: HeldClock) -> None:
+    """Whether it was good; and again, each time that what is broken is tried."""
+    told: list[bool] = []
+    value = watched(file, told=told.append)
+
+    file.write_text("none")
+    settle(value, clock)
+    clock.now += RETRY
+    value.check()
+    file.write_text("22")
+    settle(value, clock)
+
+    assert told == [True, False, False, True]
+
+
 def test_every_further_change_begins_the_second_anew(
     watched: Watch, file: Path, clock: HeldClock
 ) -> None:

@@ -49,7 +49,8 @@ class ResourceServer:
     read from its connections. *clock* tells seconds since 1970.
 
     With *introspect_as* the issuer is asked about each token, as that client, and its answer kept
-    for *introspect_every* seconds, or five: so soon a stop is seen. Otherwise a token is good until it ends.
+    for *introspect_every* seconds, or five: so soon a stop is seen. Otherwise a token is good until
+    it ends.
 
     A token in which nobody acts is refused, unless *actor_required* is false. Safe under threads,
     forks and any number of event loops. Raises `ValueError` where the settings cannot be used.

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from delegation.domain.changes import Change, Effect, Kind, Step, Team, Whom
-from delegation.domain.differences import Difference, Differences, other, parts, said_agents
+from delegation.domain.differences import Difference, Differences, other, said_agents, said_subjects
 from delegation.domain.directions import (
     Both,
     of_actor_issuer,
@@ -327,13 +327,13 @@ def _paths_of(id: str, here: Paths, there: Paths) -> list[Path]:  # noqa: A002
 def whom(grants: Iterable[Grant | Deny], both: Both) -> Whom:
     """All that *grants* name."""
     found = [*grants]
-    meant = parts(subjects for grant in found for subjects in grant.subjects)
+    meant = said_subjects((one for grant in found for one in grant.subjects), both.aliases)
     agents = {name for grant in found for name in said_agents(grant.agents)}
     return Whom(
         grants=tuple(sorted({grant.id for grant in found})),
         clients=tuple(sorted({grant.client for grant in found})),
         resources=tuple(sorted({grant.resource for grant in found})),
-        subjects=tuple(sorted(part.said(both.aliases) for part in meant)),
+        subjects=tuple(sorted(meant)),
         agents=tuple(sorted(agents)),
         scopes=tuple(sorted({name for grant in found for name in said_scopes(grant)})),
     )

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from typing import Any, TypeVar
 
 from delegation.domain.grants import Agents, Subjects
 from delegation.domain.tokens import SEPARATOR
 
 T = TypeVar("T")
+
+MOST_PARTS = 10_000
+"""Combinations of people and values that are compared one by one: nobody reviews more of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +123,11 @@ def of_subjects(
 ) -> Differences:
     """For whom: person by person and value by value, and whether another entry means them, too.
 
-    *aliases* are those of trusted issuers.
+    *aliases* are those of trusted issuers. Of too many to compare, any change may be both.
     """
+    before, after = tuple(before), tuple(after)
+    if max(_number(before), _number(after)) > MOST_PARTS:
+        return other("subjects", before, after, say=lambda some: _combinations(_number(some)))
     return members(
         "subjects",
         parts(before),
@@ -166,6 +173,30 @@ class Part:
             name in values and values[name] in (wanted or {None})
             for name, wanted in entry.claims.items()
         )
+
+
+def said_subjects(subjects: Iterable[Subjects], aliases: Mapping[str, str]) -> frozenset[str]:
+    """All who are meant, part by part; of entries that mean too many, how many."""
+    said = set()
+    for entry in subjects:
+        number = _number([entry])
+        if number > MOST_PARTS:
+            said.add(f"{_combinations(number)} of {aliases.get(entry.issuer, entry.issuer)}")
+        else:
+            said.update(part.said(aliases) for part in parts([entry]))
+    return frozenset(said)
+
+
+def _number(subjects: Iterable[Subjects]) -> int:
+    """Of the parts, without making them."""
+    return sum(
+        max(len(entry.people), 1) * prod(max(len(values), 1) for values in entry.claims.values())
+        for entry in subjects
+    )
+
+
+def _combinations(number: int) -> str:
+    return f"{number} combinations of people and claims"
 
 
 def parts(subjects: Iterable[Subjects]) -> frozenset[Part]:

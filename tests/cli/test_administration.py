@@ -336,6 +336,7 @@ def test_the_kill_switch(console: Console) -> None:
     assert alive
     assert dead
     assert all("Stopped everything:\n" in said_ for said_ in on)
+    assert all("  delegation kill-switch off --reason ..." in said_ for said_ in on)
     assert dry_off.count("Would lift") == off.count("on everything is lifted.") == 2
     assert nothing == "The kill switch is off: no lock on everything stands.\n"
     assert console.desk.get("/locks", state="standing")["items"] == []

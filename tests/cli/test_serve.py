@@ -53,6 +53,20 @@ def test_what_it_becomes(sound: dict[str, str], port: int, executed: list[object
     assert executed == [sys.executable, GUNICORN]
 
 
+def test_where_the_metrics_are(sound: dict[str, str], port: int, executed: list[object]) -> None:
+    """What else it listens at must be free, too."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        changes = {"DELEGATION_BIND": f"127.0.0.1:{port}", "DELEGATION_METRICS_BIND": bind}
+        ran = run("serve", environment=sound | changes)
+    assert (ran.status, executed) == (1, [])
+
+    with pytest.raises(Replaced):
+        run("serve", environment=sound | changes)
+
+    assert "DELEGATION_METRICS_BIND" in ran.err
+
+
 def test_a_store_that_is_away(sound: dict[str, str], port: int, executed: list[object]) -> None:
     """It is waited for: what may mend itself stops nothing."""
     changes = {

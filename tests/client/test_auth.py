@@ -104,10 +104,12 @@ def test_one_client_for_all(server: Server, auth: DelegatedAuth) -> None:
     """Whoever calls at the same time, each call is its user's."""
 
     async def call(http: httpx2.AsyncClient, user: str) -> None:
+        """One call, for this user."""
         with acting_for(f"{user}-token"):
             await http.get(f"{auth.resource}/{user}")
 
     async def run(users: list[str]) -> None:
+        """All calls, on one client."""
         async with httpx2.AsyncClient(auth=auth, **BARE) as http:
             await asyncio.gather(*(call(http, user) for user in users))
 
@@ -146,6 +148,7 @@ def test_any_calls_at_once(calls: list[tuple[str, str, str, int]]) -> None:
         return httpx2.Response(401 if request.headers["Odd"] == "3" else 200)
 
     async def run() -> None:
+        """All calls, on one client for each way to ask."""
         auths = {
             (api, scope): DelegatedAuth(api, scope=scope, exchanger=exchanger)
             for _, api, scope, _ in calls
@@ -153,6 +156,7 @@ def test_any_calls_at_once(calls: list[tuple[str, str, str, int]]) -> None:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
 
             async def one(user: str, api: str, scope: str, odd: int) -> None:
+                """So many calls of one kind."""
                 for _ in range(odd):
                     await asyncio.sleep(0)
                 headers = {"Expected": f"{user},{api},{scope}", "Odd": str(odd)}
@@ -417,6 +421,7 @@ def test_a_401_for_many(server: Server, auth: DelegatedAuth) -> None:
     """However many calls find that their token has ended, there is one exchange more."""
 
     async def run() -> list[int]:
+        """All at once."""
         async with httpx2.AsyncClient(auth=auth, **BARE) as http:
             answers = await asyncio.gather(*(http.get(auth.resource) for _ in range(20)))
             return [answer.status_code for answer in answers]
@@ -432,9 +437,11 @@ def test_a_body_that_is_gone(server: Server, auth: DelegatedAuth) -> None:
     """What cannot be sent again is not; the next call has another token."""
 
     async def parts() -> AsyncIterator[bytes]:
+        """Can be read once."""
         yield b"part"
 
     async def run() -> list[int]:
+        """Twice."""
         async with httpx2.AsyncClient(auth=auth, **BARE) as http:
             gone = await http.post(auth.resource, content=parts(), headers={"Content-Length": "4"})
             return [gone.status_code, (await http.get(auth.resource)).status_code]

@@ -68,11 +68,13 @@ def test_each_task_its_own() -> None:
     """Tasks that run at once serve whom each of them serves."""
 
     async def serve(token: str, turn: asyncio.Barrier) -> str | None:
+        """One task, which lets the other have its turn."""
         with acting_for(token):
             await turn.wait()
             return current_subject_token()
 
     async def run() -> list[str | None]:
+        """Both at once."""
         turn = asyncio.Barrier(2)
         return await asyncio.gather(serve("alices", turn), serve("bobs", turn))
 

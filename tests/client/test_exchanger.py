@@ -144,6 +144,7 @@ def test_two_hundred_tasks(world: TestWorld) -> None:
     before = world.books.exchanges()
 
     async def run() -> list[IssuedToken]:
+        """All at once."""
         return await asyncio.gather(*(exchanger.exchange(wanted) for _ in range(200)))
 
     tokens = asyncio.run(run())
@@ -180,6 +181,7 @@ def test_many_users_at_once(world: TestWorld) -> None:
     subjects = {world.login.token(sub=f"user-{number}"): number for number in range(20)}
 
     async def run() -> list[IssuedToken]:
+        """All users, five times each, at once."""
         calls = (Wanted(subject_token=token, resource=API) for token in [*subjects] * 5)
         return await asyncio.gather(*map(exchanger.exchange, calls))
 
@@ -195,6 +197,7 @@ def test_whoever_is_first_may_go(server: Server, exchanger: Exchanger) -> None:
     """The exchange belongs to nobody: those who wait for it get it, and it is kept."""
 
     async def run() -> IssuedToken:
+        """The first gives up while the second waits."""
         with held(server) as gate:
             first = asyncio.create_task(exchanger.exchange(WANTED))
             second = asyncio.create_task(exchanger.exchange(WANTED))
@@ -215,6 +218,7 @@ def test_all_may_go(server: Server, exchanger: Exchanger, caplog: pytest.LogCapt
     """Also with their loop; the next one finds what came meanwhile, and nothing complains."""
 
     async def give_up(gate_reached: threading.Event) -> None:
+        """The only one gives up."""
         waiting = asyncio.create_task(exchanger.exchange(WANTED))
         await asyncio.to_thread(gate_reached.wait, 20)
         waiting.cancel()

@@ -480,3 +480,29 @@ def test_two_services_are_not_compared() -> None:
 
     assert (change.kind, change.effect) == (Kind.SERVICE, Effect.BOTH)
     assert {one.of for one in change.differences} == {"issuer", "admin_audience"}
+
+
+def test_more_combinations_than_anybody_reviews() -> None:
+    """They are not listed: what is said of them is how many they are, and that it may be both."""
+    values = frozenset(map(str, range(200)))
+    many, fewer = (
+        Subjects(issuer=LOGIN, people=values, claims={"groups": some})
+        for some in (values, values - {"0"})
+    )
+    sides = [a_registry(grants=[a_grant(subjects=(one,))]) for one in (many, fewer)]
+
+    (change,) = compare(*[Side(registry=registry) for registry in sides], NOW)
+
+    assert change.effect is Effect.BOTH
+    (difference,) = change.differences
+    assert difference.gained == ("39800 combinations of people and claims",)
+    assert all("combinations of people and claims of " in said for said in change.whom.subjects)
+
+
+def test_a_grant_of_so_many_that_is_the_same() -> None:
+    """Nothing changes."""
+    values = frozenset(map(str, range(200)))
+    grant = a_grant(subjects=(Subjects(issuer=LOGIN, people=values, claims={"groups": values}),))
+    side = Side(registry=a_registry(grants=[grant]))
+
+    assert list(compare(side, side, NOW)) == []

@@ -401,6 +401,20 @@ def test_a_redirecting_server_has_no_keys(server, world):
     assert len(server.requests) == 1
 
 
+def test_each_fetch_is_told(world):
+    """Whose keys were asked for, and whether they could be had; what is known is not asked for."""
+    told = []
+    keys = ForeignKeys(
+        world, fetch=world.fetch, fetched=lambda *one: told.append(one), clock=world.clock
+    )
+    for is_up in (True, True, False):
+        world.is_up = is_up
+        keys.find(ISSUER, LOGIN.kid)
+        world.now += FRESH_FOR / 2
+
+    assert told == [(LOGIN.issuer, True), (LOGIN.issuer, False)]
+
+
 # When all keys are others
 
 
