@@ -34,25 +34,25 @@ def basic(user: str, password: str) -> str:
     return base64.b64encode(f"{quote_plus(user)}:{quote_plus(password)}".encode()).decode()
 
 
+WRITTEN = [
+    TOKEN,
+    TOKEN[:24],
+    TOKEN.partition(".")[2],
+    TOKEN.rpartition(".")[2],
+    ASSERTION,
+    SigningParty(algorithm="EdDSA").token().rpartition(".")[2],
+    b64(b'{"typ": "at+jwt"}'),
+    SECRET,
+    SECRET[:-5],
+    SECRET[9:-9],
+    *(basic("x" * length, SECRET) for length in range(1, 7)),
+    str(KEY.kept()["d"]),
+    json.dumps(KEY.kept()),
+]
+
+
 @pytest.mark.standard("8693-5-3")
-@pytest.mark.parametrize(
-    "written",
-    [
-        TOKEN,
-        TOKEN[:24],
-        TOKEN.partition(".")[2],
-        TOKEN.rpartition(".")[2],
-        ASSERTION,
-        SigningParty(algorithm="EdDSA").token().rpartition(".")[2],
-        b64(b'{"typ": "at+jwt"}'),
-        SECRET,
-        SECRET[:-5],
-        SECRET[9:-9],
-        *(basic("x" * length, SECRET) for length in range(1, 7)),
-        str(KEY.kept()["d"]),
-        json.dumps(KEY.kept()),
-    ],
-)
+@pytest.mark.parametrize("written", WRITTEN, ids=range(len(WRITTEN)))
 def test_what_nobody_may_read_is_found(written: str) -> None:
     """Tokens, assertions, secrets and keys; also in part, and as a header has them."""
     known = [SECRET, str(KEY.kept()["d"])]
