@@ -125,9 +125,9 @@ def probe(
     """Try what a running service must do, and what it must refuse, as its clients would.
 
     The service and the client are DELEGATION_ISSUER, DELEGATION_CLIENT_ID, and
-    DELEGATION_CLIENT_SECRET, ..._SECRET_FILE or ..._KEY_FILE. With the same variables of
-    DELEGATION_OTHER_CLIENT_... for any other client, and DELEGATION_API_CLIENT_... for the API
-    itself, more is tried.
+    DELEGATION_CLIENT_SECRET, DELEGATION_CLIENT_SECRET_FILE or DELEGATION_CLIENT_KEY_FILE. With the
+    same variables of any other client, beginning with DELEGATION_OTHER_CLIENT_, and of the API
+    itself, beginning with DELEGATION_API_CLIENT_, more is tried.
     """
     target = Target(
         service=_service(),

@@ -171,7 +171,7 @@ def trace(id_: str, directory: Path | None, *, sealed: bool, output: str) -> Non
 @click.command("tail", epilog=STATUSES, short_help="Show the last events, and follow.")
 @_SOURCES
 @_FILTER
-@click.option("-n", "most", type=click.IntRange(1), default=10, show_default=True)
+@click.option("-n", "most", type=click.IntRange(1), default=10, show_default=True, help="How many.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until told to stop.")
 @_INTERVAL
 @_OUTPUT

@@ -197,6 +197,13 @@ def test_a_hostile_refusal(server: Server) -> None:
         (TOKEN, b"", 307, "URL/token answered with a redirect, which is not followed.\n"),
         (TOKEN, b" " * (1 << 19), 200, "URL/token answers with more than 256 KiB.\n"),
         (TOKEN, b'{"error": "invalid_target"}', 400, "REFUSED  error: invalid_target\n"),
+        (
+            TOKEN,
+            b'{"error": "invalid_client"}',
+            400,
+            "REFUSED  error: invalid_client\n"
+            "Check --client-id, and that the secret is this client's.\n",
+        ),
         (METADATA, b"", 302, "URL/METADATA answered with a redirect, which is not followed.\n"),
         (METADATA, b"", 404, "URL/METADATA is no metadata: it answered 404, and no JSON object.\n"),
         (
@@ -239,6 +246,7 @@ def test_a_hostile_refusal(server: Server) -> None:
         "redirect",
         "huge",
         "refusal",
+        "not who it says",
         "metadata elsewhere",
         "no metadata",
         "another's metadata",
