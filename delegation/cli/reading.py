@@ -152,7 +152,13 @@ def query(directory: Path | None, *, sealed: bool, limit: int, output: str, **na
 @click.command(epilog=STATUSES, short_help="Show what belongs to one exchange.")
 @click.argument("id_", metavar="ID")
 @_SOURCES
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people or for programs.",
+)
 def trace(id_: str, directory: Path | None, *, sealed: bool, output: str) -> None:
     """Show what an exchange came from, what came from it, and what was refused or stopped.
 

@@ -201,8 +201,10 @@ def test_a_hostile_refusal(server: Server) -> None:
             TOKEN,
             b'{"error": "invalid_client"}',
             400,
-            "REFUSED  error: invalid_client\n"
-            "Check --client-id, and that the secret is this client's.\n",
+            (
+                "REFUSED  error: invalid_client\n"
+                "Check --client-id, and that the secret is this client's.\n"
+            ),
         ),
         (METADATA, b"", 302, "URL/METADATA answered with a redirect, which is not followed.\n"),
         (METADATA, b"", 404, "URL/METADATA is no metadata: it answered 404, and no JSON object.\n"),
