@@ -28,10 +28,10 @@ demo-mcp: $(READY)  ## Play the story of MCP servers: an agent, both frameworks,
 	@$(BIN)/python docs/examples/run.py
 
 test: $(READY)  ## All tests but the slow ones (T=path for some of them)
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadgroup $(if $(filter-out tests,$(T)),,--cov=delegation) $(T)
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=2 --dist=loadfile $(if $(filter-out tests,$(T)),,--cov=delegation) $(T)
 
 test-slow: $(READY)  ## All tests
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --hypothesis-profile=thorough $(T)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --hypothesis-profile=thorough $(T)
 
 check: lint types imports  ## What must hold besides the tests
 

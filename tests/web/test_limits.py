@@ -2,6 +2,7 @@
 
 import logging
 
+import pytest
 from structlog.testing import capture_logs
 
 from delegation.web.limits import Brake, SampledLog, close_logs, settle_logs, shown
@@ -65,6 +66,13 @@ def test_sampled_log() -> None:
     assert {line["log_level"] for line in lines} == {"warning"}
 
 
+@pytest.fixture(name="_alone")
+def _of_others() -> None:
+    """What logs of other tests in this process have left out is said before."""
+    close_logs()
+
+
+@pytest.mark.usefixtures("_alone")
 def test_a_count_that_nobody_asks_for() -> None:
     """A flood that has ended leaves its count, once its minute is over, and once."""
     clock = HeldClock()
@@ -85,6 +93,7 @@ def test_a_count_that_nobody_asks_for() -> None:
     ]
 
 
+@pytest.mark.usefixtures("_alone")
 def test_a_count_at_the_end() -> None:
     """Who stops says what they left out, whatever the time."""
     log = SampledLog(HeldClock().seconds, level=logging.WARNING, lines=1)
