@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from delegation.cli import main
 from delegation.cli.evidence import seal_events
 from delegation.domain.errors import ALARMING
 from delegation.metrics.catalogue import CATALOGUE, SEALERS
@@ -168,4 +170,5 @@ def test_what_the_page_tells_to_run() -> None:
     assert bind in job["static_configs"][0]["targets"]
     assert re.fullmatch(r"delegation.*", job["job_name"])
     assert words[:3] == ["delegation", "audit", "seal"]
-    seal_events.make_context("seal", words[3:])
+    # As it is below `delegation`: what a command says of --help is remembered by it.
+    seal_events.make_context("seal", words[3:], parent=click.Context(main, **main.context_settings))
