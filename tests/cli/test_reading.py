@@ -1,6 +1,7 @@
 """Reading the evidence as people type it: finding, following, shipping, dropping, explaining."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,17 +44,26 @@ class Books:
 
     def exchanged(self) -> str:
         """One more exchange; its id."""
+        _until_the_next_millisecond()
         delegation = decide(self.ledger)
         self.ledger.record(delegation, a_case())
         return delegation.id
 
     def refused(self) -> str:
         """One more refusal; its decision's id."""
+        _until_the_next_millisecond()
         return self.ledger.refuse(NotPermitted(Cause.NO_GRANT), a_case())
 
     def run(self, *arguments: str, **others: str) -> Ran:
         """Run a command with these settings."""
         return run(*arguments, environment=self.environment | others)
+
+
+def _until_the_next_millisecond() -> None:
+    """Events of the same one come in the order of their ids, which is not that of their writing."""
+    now = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == now:
+        pass
 
 
 @pytest.fixture(name="directory")
