@@ -419,6 +419,24 @@ def test_the_last_segment_is_looked_into_first(directory, monkeypatch):
     assert read == [3]
 
 
+def test_a_segment_is_read_once_for_all_streams(directory, monkeypatch):
+    """Each of them asks what of it is sealed already."""
+    streams = [STREAM, (1, "events"), (2, "refusals")]
+    sealed(Source({stream: [an_event(1)] for stream in streams}), directory)
+    read, real = [], Directory.lines
+
+    def lines(self, number):
+        read.append(number)
+        return real(self, number)
+
+    monkeypatch.setattr(Directory, "lines", lines)
+    again = Source({stream: [an_event(1)] for stream in streams})
+
+    assert list(a_sealer(again, directory)()) == []
+
+    assert (read, again.left) == ([1], 0)
+
+
 @pytest.mark.parametrize(
     "event",
     [
