@@ -11,8 +11,6 @@ from tests.conformance.checklist import Checklist, checklist, problems
 from tests.conformance.marks import ROOT, Marks, collected
 from tests.docs import generate
 
-pytestmark = pytest.mark.xdist_group("conformance")  # the marks are collected once
-
 PAGE = ROOT / "docs" / "reference" / "conformance.md"
 
 

@@ -143,7 +143,6 @@ def test_the_demo_is_for_whoever_asks_for_it() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("nginx")
 def test_what_it_starts_works_together(tmp_path: Path) -> None:
     """Its commands and settings, on this machine: an exchange through nginx is sealed.
 

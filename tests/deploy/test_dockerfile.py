@@ -91,7 +91,6 @@ def test_what_is_copied_is_there_and_let_through() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("image")
 def test_what_the_image_does(tmp_path: Path) -> None:
     """What it is made by is done here; then it serves, says that it is healthy, and stops."""
     environment = {

@@ -15,8 +15,6 @@ from tests.integration.conftest import endpoint_of
 from tests.resilience.load import wait_until
 from tests.world import TestWorld, a_test_world
 
-pytestmark = pytest.mark.xdist_group("nginx")
-
 SECRET = "eyJhbGciOiJFUzI1NiJ9"
 
 

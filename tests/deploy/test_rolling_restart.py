@@ -12,7 +12,7 @@ from tests.integration.conftest import endpoint_of
 from tests.resilience.load import Load, load
 from tests.world import TestWorld, a_test_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("nginx")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(name="world", scope="module")

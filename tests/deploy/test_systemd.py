@@ -134,7 +134,6 @@ def _calls(group: str) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("stopping")
 def test_the_service_gets_by(tmp_path: Path) -> None:
     """From its start to its end, with an exchange and a reload, it makes no call that is shut."""
     strace = shutil.which("strace")

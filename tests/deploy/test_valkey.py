@@ -40,7 +40,6 @@ from tests.ledger.topologies import cluster, wait_until, with_replicas, with_sen
 from tests.parties import a_case, a_grant, a_registry
 from tests.valkey import PARTITIONS, decide, decide_next, now_in_milliseconds, put
 
-pytestmark = pytest.mark.xdist_group("hardened store")
 UNSEEN = {"auth", "client|setname", "client|setinfo", "ping", "role"}
 UNSEEN |= {"command", "cluster|slots", "asking"}
 """What is about connections alone, to one server, to what a Sentinel has named, to a cluster."""

@@ -42,7 +42,6 @@ CALENDAR, ROOMS, DOORS = (
 )
 PATH = (("calendar-mcp", CALENDAR), ("calendar-api", ROOMS), ("rooms-api", DOORS))
 
-pytestmark = pytest.mark.xdist_group("chains")
 
 Entries = dict[str, list[dict[str, Any]]]
 

@@ -45,8 +45,6 @@ RULE, LOCKS, MODEL = (PAGES / f"{name}.md" for name in ("the-one-rule", "locks",
 TEST = re.compile(r"\[(test_\w+)\]\(([^)]+)\)")
 ATTACKS = range(1, 26)
 
-pytestmark = pytest.mark.xdist_group("explanations")
-
 
 def test_the_one_rule_does_what_it_shows() -> None:
     """Every example is a call of the rule itself, and prints what stands below it."""

@@ -34,8 +34,6 @@ FASTAPI = "uvicorn --app-dir docs/examples api_fastapi:app --port 8002\n"
 SERVERS = (FLASK, FASTAPI)
 NOT_RUN = ("pip install", ". .venv/bin/activate", *SERVERS)
 
-pytestmark = pytest.mark.xdist_group("protect-your-api")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:

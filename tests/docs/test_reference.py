@@ -66,7 +66,6 @@ def table(name: str, *head: str) -> list[list[str]]:
     return [[cell.strip().strip("`") for cell in row] for row in found]
 
 
-@pytest.mark.xdist_group("conformance")  # one of them collects the marks of all tests
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
 def test_the_generated_parts_are_as_the_code_has_them(path: Path) -> None:
     """No page tells yesterday's settings or keys: `python -m tests.docs.generate` writes them."""
@@ -270,7 +269,6 @@ def exchanges() -> Sequence[tuple[str, str]]:
     return list(zip(shown[::2], shown[1::2], strict=True))
 
 
-@pytest.mark.xdist_group("reference")
 @pytest.mark.parametrize("number", range(len(exchanges())))
 def test_the_service_answers_as_it_is_shown(world: World, http: httpx2.Client, number: int) -> None:
     """Each shown request, sent to a running service, gets the answer that stands below it."""
@@ -298,7 +296,6 @@ def test_the_service_answers_as_it_is_shown(world: World, http: httpx2.Client, n
     assert COMPARE.check_output(content, said, doctest.ELLIPSIS), said
 
 
-@pytest.mark.xdist_group("reference")
 def test_an_api_verifies_as_it_is_shown(world: World, http: httpx2.Client) -> None:
     """The shown function takes a token for its API, and refuses those that it says it refuses."""
     (code,) = blocks("claims", "python")

@@ -39,9 +39,6 @@ class Page(HTMLParser):
         self.loaded += [found[name] for name in ("src", "srcset", "data") if name in found]
 
 
-pytestmark = pytest.mark.xdist_group("site")
-
-
 @pytest.fixture(name="site", scope="module")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, as `make docs` builds it, without a warning."""

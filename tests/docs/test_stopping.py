@@ -56,8 +56,6 @@ BOBS, FIRST, SECOND = (
 ID = r"[0-9]+-[A-Za-z0-9_-]{22}"
 LOCK = re.compile(rf"^  lock +({ID})$", re.MULTILINE)
 
-pytestmark = pytest.mark.xdist_group("stopping")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:

@@ -20,8 +20,6 @@ from delegation.domain.tokens import format_scope
 from delegation.settings import Settings
 from tests.cli.command import run
 
-pytestmark = pytest.mark.xdist_group("admin")
-
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 

@@ -101,7 +101,6 @@ def _exchange_at_each(watched: Watched) -> None:
                 os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.xdist_group("metrics")
 def test_all_workers_add_up_and_outlive_themselves(watched: Watched) -> None:
     """A counter is that of the service: what a worker has counted is there when it has gone, and
     its successor goes on.
@@ -129,7 +128,6 @@ def _directory(watched: Watched) -> Path:
     return Path(arguments[arguments.index("delegation.metrics.exposition") + 1])
 
 
-@pytest.mark.xdist_group("metrics")
 @pytest.mark.parametrize("strangers", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_nobody_makes_up_a_label(watched: Watched, strangers: int) -> None:
     """However many clients and resources nobody has heard of: they are one of each."""
@@ -161,7 +159,6 @@ def test_nobody_makes_up_a_label(watched: Watched, strangers: int) -> None:
     assert watched.sum("delegation_exchanges_total", resource="other") > strangers
 
 
-@pytest.mark.xdist_group("metrics")
 def test_it_is_nowhere_else(watched: Watched) -> None:
     """The service's own port knows nothing of it; the other knows nothing else, and says nothing of
     what it was asked.
@@ -176,7 +173,6 @@ def test_it_is_nowhere_else(watched: Watched) -> None:
     assert answer.headers["Server"] == "delegation"
 
 
-@pytest.mark.xdist_group("metrics")
 def test_no_worker_holds_its_port(watched: Watched) -> None:
     """Neither a worker nor the master listens there, and what listens has none of our settings."""
     port = int(watched.url.split(":")[2].split("/")[0])
@@ -205,7 +201,6 @@ def _listens(pid: int, port: int) -> bool:
 
 
 @pytest.mark.standard("8693-5-3")
-@pytest.mark.xdist_group("metrics")
 def test_what_is_served(watched: Watched) -> None:
     """All of it is in the catalogue, and none of it is a token, a secret or a subject."""
     answer: Answer = watched.endpoint.exchange()
@@ -220,7 +215,6 @@ def test_what_is_served(watched: Watched) -> None:
     assert (answer.header("Delegation-Decision") or "none") not in text
 
 
-@pytest.mark.xdist_group("metrics")
 def test_it_goes_with_the_service(tmp_path: Path) -> None:
     """Who serves the metrics ends with the master, and takes the files along; killed before, it
     comes back with the next worker.

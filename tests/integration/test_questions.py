@@ -46,8 +46,6 @@ from tests.strategies import API_SCOPES, MCP_SCOPES, OTHER_LOGIN, mostly, subset
 from tests.web.admin.desk import STAFF, Staff
 from tests.world import Books, KeyServer, Login, key_server
 
-pytestmark = pytest.mark.xdist_group("questions")
-
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 

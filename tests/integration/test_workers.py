@@ -59,7 +59,6 @@ def _usable_once(world: TestWorld) -> str:
     return world.login.token(iat=int(time.time()) + 30)
 
 
-@pytest.mark.xdist_group("workers")
 def test_both_workers_answer(pair: TestWorld) -> None:
     """Each of the two serves by itself."""
     workers = _workers(pair)
@@ -71,7 +70,6 @@ def test_both_workers_answer(pair: TestWorld) -> None:
     assert len(workers) == pair.world.settings.workers == 2
 
 
-@pytest.mark.xdist_group("workers")
 def test_a_token_used_at_one_is_used_at_the_other(pair: TestWorld) -> None:
     """A one-time use is one time for all workers."""
     token = _usable_once(pair)
@@ -87,7 +85,6 @@ def test_a_token_used_at_one_is_used_at_the_other(pair: TestWorld) -> None:
 
 
 @pytest.mark.standard("7009-4", "REV-3", "STK-15")
-@pytest.mark.xdist_group("workers")
 def test_a_lock_stops_both(pair: TestWorld) -> None:
     """A lock holds from the moment that it stands, for every worker."""
     name = token_urlsafe()

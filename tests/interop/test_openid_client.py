@@ -23,7 +23,6 @@ OLDEST = 20
 OFFLINE = ("EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "ENOTCACHED", "ENOTFOUND", "ETIMEDOUT")
 """How npm says that it reached nobody."""
 
-pytestmark = pytest.mark.xdist_group("npm")
 
 WAYS = [
     pytest.param(Stranger.with_secret, id="basic"),

@@ -19,8 +19,6 @@ from tests.ledger import topologies
 from tests.ledger.topologies import wait_until
 from tests.valkey import PARTITIONS, now_in_milliseconds
 
-pytestmark = pytest.mark.xdist_group("topologies")
-
 OTHERS = ("everysec", "no")
 """When a server may write to its disk, but for `always`."""
 

@@ -30,7 +30,7 @@ from tests.ledger.topologies import PRIMARY, is_whole, wait_until
 from tests.parties import ALICE
 from tests.valkey import PARTITIONS, an_order, now_in_milliseconds
 
-pytestmark = [pytest.mark.xdist_group("topologies"), pytest.mark.standard("STK-14")]
+pytestmark = [pytest.mark.standard("STK-14")]
 
 HOME = PARTITIONS.of(ALICE)
 

@@ -16,8 +16,6 @@ from delegation.ledger.evidence import Evidence
 from tests.mcp.servers import FRAMEWORKS, Build
 from tests.mcp.world import ERAS, McpWorld, an_agent, serving
 
-pytestmark = pytest.mark.xdist_group("mcp")  # one world for all
-
 JSON, STATELESS = {"json_response": True}, {"stateless_http": True}
 
 READING = ("read", "decorated", "synchronous")

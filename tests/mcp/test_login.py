@@ -22,8 +22,6 @@ from delegation.dev.login import development_login
 from tests.mcp.servers import FRAMEWORKS, Build
 from tests.mcp.world import ERAS, LOOPBACK_API, LOOPBACK_MCP, PLAIN, McpWorld, an_agent, serving
 
-pytestmark = pytest.mark.xdist_group("mcp")  # one world for all
-
 REDIRECT = "http://127.0.0.1:1/callback"
 
 

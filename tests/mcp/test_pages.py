@@ -31,8 +31,6 @@ from tests.docs.pages import ROOT, alike, blocks, table
 from tests.mcp.servers import FRAMEWORKS, Build
 from tests.mcp.world import Agent, McpWorld, an_agent, serving
 
-pytestmark = pytest.mark.xdist_group("mcp")  # one world for all
-
 EXAMPLES = ROOT / "docs/examples"
 TUTORIAL = ROOT / "docs/tutorial/call-an-api-for-your-user.md"
 HOW_TO = ROOT / "docs/how-to/errors-and-step-up.md"

@@ -17,8 +17,6 @@ from delegation.registry.loader import load
 from tests.mcp.servers import FRAMEWORKS, Build
 from tests.mcp.world import ERAS, McpWorld, ToolFailed, an_agent, serving
 
-pytestmark = pytest.mark.xdist_group("mcp")  # one world for all
-
 HELD = 300 - SKEW
 """Seconds for which a server uses a token of the story's grant."""
 

@@ -23,8 +23,6 @@ from delegation.client.fastmcp import DelegatedToken
 from delegation.dev.cast import CALENDAR_API
 from tests.mcp.world import McpWorld
 
-pytestmark = pytest.mark.xdist_group("mcp")  # one world for all
-
 DECORATORS = {
     "mcp": delegation.client.mcp.on_behalf_of,
     "fastmcp": delegation.client.fastmcp.on_behalf_of,

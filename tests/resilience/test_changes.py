@@ -17,8 +17,6 @@ from tests.resilience.load import load, revisions, wait_until
 from tests.resilience.states import States
 from tests.world import TestWorld
 
-pytestmark = pytest.mark.xdist_group("changes")
-
 
 def _events(world: TestWorld) -> dict[str, dict[str, Any]]:
     """The events of all exchanges, by their decisions."""

@@ -37,7 +37,7 @@ from tests.resilience.load import load, wait_until
 from tests.valkey import PARTITIONS, an_order, decide, now_in_milliseconds
 from tests.world import TestWorld, a_test_world
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("failover")]
+pytestmark = [pytest.mark.slow]
 
 CALLERS = 3
 

@@ -12,15 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from delegation.dev.servers import listening, valkey
 from tests.attacks.endpoint import Endpoint
 from tests.integration.conftest import endpoint_of
 from tests.resilience.load import load, wait_until
 from tests.world import TestWorld, a_test_world
-
-pytestmark = pytest.mark.xdist_group("stopping")
 
 
 def _store(world: TestWorld) -> int:

@@ -4,15 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from tests.integration.conftest import endpoint_of
 from tests.resilience.conftest import behind_a_link
 from tests.resilience.load import Load, load, revisions, said, wait_until, workers
 from tests.resilience.states import States
 from tests.world import TestWorld
-
-pytestmark = pytest.mark.xdist_group("workers that end")
 
 
 def _kill_each(world: TestWorld, found: Load) -> None:

@@ -70,7 +70,6 @@ def _service(world: World) -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.xdist_group("vectors")
 @pytest.mark.parametrize(
     "theme",
     [pytest.param(name, marks=pytest.mark.standard(*rows)) for name, rows in THEMES.items()],
@@ -282,7 +281,6 @@ def test_nothing_tried_is_no_success(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("idpyoidc")
 @pytest.mark.timeout(600)
 def test_what_another_server_answers_is_as_recorded(world: World) -> None:
     """Somebody else's server, as it is published, gives the report that stands in `results`."""
