@@ -66,7 +66,7 @@ docs: $(READY)  ## The documentation as a site, in .site
 
 lock: $(READY)  ## Resolve the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --all-extras --output-file requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra server --constraint requirements/dev.txt --output-file requirements/server.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra server --extra tracing --constraint requirements/dev.txt --output-file requirements/server.txt pyproject.toml
 	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --constraint requirements/dev.txt --output-file requirements/build.txt -
 
 clean:  ## Remove what was installed and cached
