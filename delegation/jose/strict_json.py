@@ -23,9 +23,7 @@ def read_object(data: bytes) -> dict[str, Any]:
     # json recurses: what is too deep must not even get there.
     if _depth_exceeds(MAX_DEPTH, text):
         raise ValueError("nested too deeply")
-    value = json.loads(
-        text, object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=_finite
-    )
+    value = _DECODER.decode(text)
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004, one error for all causes
     # Raw NUL and raw surrogates have been refused by now: only an escape can still make one.
@@ -62,6 +60,12 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+# `json.loads` would make one each time.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_constant=_refuse, parse_float=_finite
+)
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -24,6 +24,7 @@ from delegation.jose.admin import AdminAccessToken
 from delegation.jose.claims import date, name
 from delegation.jose.jwks import ForeignKeys
 from delegation.jose.keyring import Keyring
+from delegation.jose.keys import VerificationKey
 from delegation.jose.parser import TokenFault, UnverifiedToken, parse
 from delegation.jose.profiles import (
     ClientAssertion,
@@ -31,6 +32,7 @@ from delegation.jose.profiles import (
     OwnAccessToken,
     Profile,
 )
+from delegation.jose.remembered import Memory, Remembered, digest_of
 
 _MISREAD = (PyJWTError, KeyError, TypeError, ValueError)
 
@@ -44,6 +46,7 @@ class JwtVerifier:
         self._keyring = keyring
         self._keys = keys
         self._clock = clock
+        self._memory = Memory()
 
     def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
         """Verify a subject token, of either declared type: its issuer alone says how.
@@ -52,10 +55,22 @@ class JwtVerifier:
         addressed to the client that presents it has not been checked.
         """
         with _rejecting(SubjectTokenRejected) as known:
+            digest = digest_of(token.value)
+            remembered = self._memory.find(digest, registry)
+            if remembered is not None:
+                known["issuer"] = remembered.profile.issuer
+                if remembered.holds():
+                    _must_be_alive(remembered.unverified, remembered.profile, self._clock())
+                    return remembered.meaning
             unverified = parse(token.value)
             profile = self._profile(unverified, registry)
             known["issuer"] = profile.issuer
-            return self._verified(unverified, profile)
+            key, meaning = self._verified_by(unverified, profile)
+            remembered = Remembered(
+                key=key, unverified=unverified, profile=profile, meaning=meaning
+            )
+            self._memory.keep(digest, registry, remembered)
+            return meaning
 
     def actor(self, token: PresentedToken, registry: Registry) -> VerifiedActor:
         """Verify an actor token: its declared type and its issuer together say how.
@@ -153,7 +168,15 @@ class JwtVerifier:
         return ClientAssertion(client=client, our_issuer=registry.issuer, keys=self._keys)
 
     def _verified(self, unverified: UnverifiedToken, profile: Profile[Meaning]) -> Meaning:
-        """What costs nothing comes first, so that no token that cannot be good causes a fetch."""
+        return self._verified_by(unverified, profile)[1]
+
+    def _verified_by(
+        self, unverified: UnverifiedToken, profile: Profile[Meaning]
+    ) -> tuple[VerificationKey, Meaning]:
+        """By which key, and what it means.
+
+        What costs nothing comes first, so that no token that cannot be good causes a fetch.
+        """
         profile.check_type(unverified)
         if unverified.algorithm not in profile.algorithms:
             raise TokenFault(Cause.ALGORITHM)
@@ -163,7 +186,7 @@ class JwtVerifier:
         if not key.verifies(unverified.signing_input, unverified.signature):
             raise TokenFault(Cause.SIGNATURE)
         _must_be_alive(unverified, profile, self._clock())
-        return profile.read(unverified)
+        return key, profile.read(unverified)
 
 
 @contextmanager
