@@ -6,6 +6,7 @@ from datetime import datetime
 
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
+from delegation.domain.rates import Rate
 from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
@@ -15,7 +16,7 @@ from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
 class Delegation:
     """What has been decided: all that the record, the event and the token need to know.
 
-    *parent* is the subject token. *limits* names what cut the scope or the lifetime, and where.
+    *parent* is the subject token. *rates* are the grant's own. *limits* names what cut the scope or the lifetime, and where.
     *shadow* is what would have been decided with the grants in shadow, where that differs.
     """
 
@@ -32,6 +33,7 @@ class Delegation:
     issued_at: datetime
     expires_at: datetime
     single_use: bool
+    rates: tuple[Rate, ...] = ()
     txn: str
     revision: str
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -54,15 +56,15 @@ class Delegation:
 
     def targets(self) -> frozenset[Target]:
         """All that a lock could name to stop this exchange by itself, apart from its lineage."""
-        shown = frozenset() if self.actor_token is None else {_signer(self.actor_token)}
+        shown = () if self.actor_token is None else (_signer(self.actor_token),)
         return _targets(self.parent, self.actors).union(
             shown,
-            {
+            (
                 Target.client(self.client),
                 Target.resource(self.resource),
                 Target.grant(self.grant),
                 Target.exchange(self.id),
-            },
+            ),
         )
 
     def actor_origin(self) -> Link | None:
@@ -110,13 +112,9 @@ def _signer(actor: VerifiedActor) -> Target:
 def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:
     """What a lock could name of a subject, its agent, and those who act for it."""
     root = token.subject
-    agent = (
-        frozenset()
-        if token.agent is None
-        else frozenset({Target.agent(Identity(token.issuer, token.agent))})
-    )
-    return agent.union(
-        {EVERYTHING, Target.issuer(root.issuer), Target.subject(root)},
-        (Target.actor(actor.identity) for actor in actors),
-        (Target.pair(root, actor.identity) for actor in actors),
-    )
+    targets = [EVERYTHING, Target.issuer(root.issuer), Target.subject(root)]
+    if token.agent is not None:
+        targets.append(Target.agent(Identity(token.issuer, token.agent)))
+    for actor in actors:
+        targets += Target.actor(actor.identity), Target.pair(root, actor.identity)
+    return frozenset(targets)

@@ -109,7 +109,8 @@ def _decide(
         for grant in matching
     ]
     _refuse_where_all_is_denied(allowances, resource)
-    allowed = min(allowances, key=Allowance.preference)
+    # Nearly always there is one alone.
+    allowed = allowances[0] if len(allowances) == 1 else min(allowances, key=Allowance.preference)
     refusal = allowed.refusal()
     if refusal is not None:
         raise refusal
@@ -127,6 +128,7 @@ def _decide(
         issued_at=issued_at,
         expires_at=allowed.expires_at,
         single_use=allowed.grant.single_use,
+        rates=allowed.grant.rates,
         txn=subject.txn or id,
         revision=revision,
         limits=allowed.limits(),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
@@ -46,7 +46,13 @@ class TokenRequest(OAuth2Request):
     """
 
     def __init__(self, uri: str, *, form: Form, registry: Registry, http: flask.Request) -> None:
-        super().__init__(http.method, uri)
+        # Authlib's own `__init__` is left out: it takes the address apart, to find out whether that
+        # is secure, for as long as it takes to authenticate the client. The server has found out.
+        self.method = http.method
+        self.uri = uri
+        self.client: Any = None
+        self.auth_method: Any = None
+        self.user = None
         self._form = form
         self.payload = _Payload(form)
         self.registry = registry
