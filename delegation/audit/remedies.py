@@ -203,6 +203,22 @@ REMEDIES: Mapping[Cause, Remedy] = {
         "Make a new assertion for each request; where the grant says `single_use`, get a new "
         "subject token for each exchange.",
     ),
+    Cause.LIMIT_PER_CLIENT: Remedy(
+        "the client has made as many exchanges as it may for now",
+        "Wait as long as `Retry-After` says, and keep a token for as long as it is good. "
+        "`delegation usage` shows what is used; DELEGATION_LIMIT_PER_CLIENT is the limit.",
+    ),
+    Cause.LIMIT_PER_CLIENT_AND_SUBJECT: Remedy(
+        "the client has made as many exchanges for this subject as it may for now",
+        "Wait as long as `Retry-After` says, and keep a token for as long as it is good. Other "
+        "clients can go on for the same subject. DELEGATION_LIMIT_PER_CLIENT_AND_SUBJECT is the "
+        "limit.",
+    ),
+    Cause.LIMIT_PER_GRANT: Remedy(
+        "the client has made as many exchanges under this grant as it may for now",
+        "Wait as long as `Retry-After` says, and keep a token for as long as it is good. "
+        "DELEGATION_LIMIT_PER_GRANT is the limit.",
+    ),
     Cause.KEYS_REPLACED: Remedy(
         "a party publishes none of the keys that it had",
         "Ask that party whether it changed them all at once. If not, somebody else may be "

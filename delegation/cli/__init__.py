@@ -9,7 +9,7 @@ try:
     from delegation.cli.evidence import audit
     from delegation.cli.exchange import exchange
     from delegation.cli.keys import keys
-    from delegation.cli.overview import alarms, exchanges, locks, tree
+    from delegation.cli.overview import alarms, exchanges, locks, tree, usage
     from delegation.cli.probing import probe
     from delegation.cli.reading import explain, export, prune_segments, query, show_tail, trace
     from delegation.cli.registry import registry
@@ -35,7 +35,7 @@ _SERVICE = (
     *(admin, audit, check, clients, demo, dev, exchange, init, keys),
     *(ledger, probe, registry, serve),
 )
-_SECURITY = (alarms, exchanges, explain, kill_switch, lock, locks, revoke, tree, unlock)
+_SECURITY = (alarms, exchanges, explain, kill_switch, lock, locks, revoke, tree, unlock, usage)
 
 ledger.add_command(replay_locks)
 

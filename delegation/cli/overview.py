@@ -9,7 +9,7 @@ import click
 from delegation.cli.admin_api import reached
 from delegation.cli.alarms import alarm_lines
 from delegation.cli.options import REACHING, STATUSES, segment, show
-from delegation.cli.said import exchange_table, lock_table, tree_lines
+from delegation.cli.said import exchange_table, lock_table, tree_lines, usage_table
 from delegation.domain.locks import Kind
 
 _PAGE = 1000
@@ -89,6 +89,20 @@ def alarms(*, api: str | None, token_file: Path | None, output: str, limit: int)
     with reached(api, token_file) as found:
         answer = found.get("/alarms", limit=limit)
     show(output, answer, lambda: alarm_lines(answer))
+
+
+@click.command(epilog=STATUSES, short_help="Show how much of its rate limits a client uses.")
+@click.argument("client")
+@click.option("--subject", nargs=2, metavar="ISSUER SUBJECT", help="Also of those for this person.")
+@click.option("--grant", help="Also of those under this grant.")
+@REACHING
+def usage(
+    *, client: str, api: str | None, token_file: Path | None, output: str, **named: Any
+) -> None:
+    """Show how much CLIENT uses of its rate limits; looking counts nothing."""
+    with reached(api, token_file) as found:
+        answer = found.get("/usage", client=client, **_flat(named))
+    show(output, answer, lambda: usage_table(answer["items"]))
 
 
 def _flat(named: Mapping[str, Any]) -> dict[str, str]:

@@ -125,6 +125,24 @@ def lock_table(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from table(("LOCK", "STATE", "ON", "BEGAN", "ENDS", "BY", "REASON"), rows)
 
 
+def usage_table(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line for each rate limit."""
+    if not items:
+        yield "Nothing limits that."
+        return
+    rows = [
+        (
+            one["per"].replace("_", " "),
+            f"{one['limit']} in {one['window']} s",
+            str(one["used"]),
+            str(one["remaining"]),
+            one["resets_at"] or "-",
+        )
+        for one in items
+    ]
+    yield from table(("PER", "LIMIT", "USED", "LEFT", "RESETS"), rows)
+
+
 def tree_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """From what it grew from, oldest first, to what grew from it; the one asked for is marked."""
     tree = answer["tree"]

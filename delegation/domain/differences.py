@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, TypeVar
 
 from delegation.domain.grants import Agents, Subjects
+from delegation.domain.rates import Rate, lets_more
 from delegation.domain.tokens import SEPARATOR
 
 T = TypeVar("T")
@@ -59,6 +60,19 @@ def limit(of: str, before: Any, after: Any, say: Callable[[Any], str] = said) ->
         gained, lost = (say(after),), (say(before),)
         yield Difference(
             of=of, gained=gained, lost=lost, wider=after > before, narrower=after < before
+        )
+
+
+def of_rates(before: Iterable[Rate], after: Iterable[Rate]) -> Differences:
+    """How often something is given: what is there limits, and what is gone did."""
+    old, new = tuple(before), tuple(after)
+    if old != new:
+        yield Difference(
+            of="rate_limit",
+            gained=tuple(str(rate) for rate in new if rate not in old),
+            lost=tuple(str(rate) for rate in old if rate not in new),
+            wider=lets_more(new, old),
+            narrower=lets_more(old, new),
         )
 
 

@@ -13,6 +13,7 @@ from delegation.domain.differences import (
     members,
     of_agents,
     of_denied_agents,
+    of_rates,
     of_subjects,
     other,
 )
@@ -248,6 +249,7 @@ def _of_allowing(before: Grant, after: Grant, reach: Reach, both: Both) -> Diffe
     yield from limit("downscope", before.downscope, after.downscope)
     for difference in limit("single_use", before.single_use, after.single_use):
         yield difference.turned()
+    yield from of_rates(before.rates, after.rates)
 
 
 def _of_denying(before: Deny, after: Deny, reach: Reach, both: Both) -> Differences:

@@ -1,13 +1,14 @@
 """Every way an exchange does not happen, with its OAuth error code, public reason and closed cause.
 
 Refused                         the answer is no: 400
-├── InvalidRequest              invalid_request      malformed_request
-│   ├── SubjectTokenRejected    invalid_request      subject_token_rejected
-│   ├── ActorTokenRejected      invalid_request      actor_token_rejected
-│   └── NotPermitted            invalid_request      not_permitted
-├── UnauthorizedClient          unauthorized_client  not_permitted
-├── InvalidTarget               invalid_target       not_permitted
-└── InvalidScope                invalid_scope        not_permitted
+├── InvalidRequest              invalid_request          malformed_request
+│   ├── SubjectTokenRejected    invalid_request          subject_token_rejected
+│   ├── ActorTokenRejected      invalid_request          actor_token_rejected
+│   └── NotPermitted            invalid_request          not_permitted
+├── UnauthorizedClient          unauthorized_client      not_permitted
+├── InvalidTarget               invalid_target           not_permitted
+├── InvalidScope                invalid_scope            not_permitted
+└── TooManyExchanges            temporarily_unavailable  rate_limited
 AssertionRejected               nobody has been authenticated: 401
 Unavailable                     there is no answer: 503
 
@@ -28,6 +29,7 @@ class Reason(StrEnum):
     SUBJECT_TOKEN_REJECTED = "subject_token_rejected"  # get a new token from the user's side
     ACTOR_TOKEN_REJECTED = "actor_token_rejected"  # get a new actor token
     NOT_PERMITTED = "not_permitted"  # no token will help; a grant might
+    RATE_LIMITED = "rate_limited"  # wait, and ask for the same again
 
 
 class Cause(StrEnum):
@@ -78,6 +80,10 @@ class Cause(StrEnum):
     LOCKED = "locked"
     LINEAGE_DEAD = "lineage_dead"
     ALREADY_USED = "already_used"
+
+    LIMIT_PER_CLIENT = "limit_per_client"
+    LIMIT_PER_CLIENT_AND_SUBJECT = "limit_per_client_and_subject"
+    LIMIT_PER_GRANT = "limit_per_grant"
 
     KEYS_REPLACED = "keys_replaced"
 
@@ -170,6 +176,21 @@ class InvalidScope(Refused):
     ) -> None:
         super().__init__(cause, **detail)
         self.required = required
+
+
+class TooManyExchanges(Refused):
+    """All is well but for a rate that is used up: 429 (RFC 6585 §4), and nothing was counted.
+
+    *retry_after* is in seconds.
+    """
+
+    error = "temporarily_unavailable"
+    reason = Reason.RATE_LIMITED
+    description = "too many exchanges; try again later"
+
+    def __init__(self, cause: Cause, *, retry_after: int = 1, **detail: object) -> None:
+        super().__init__(cause, **detail)
+        self.retry_after = retry_after
 
 
 class AssertionRejected(Exception):

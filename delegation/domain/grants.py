@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from delegation.domain.parties import CHAIN_HARD_CAP
+from delegation.domain.rates import Rate
 from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
 
 DEFAULT_LIFETIME = timedelta(seconds=300)
@@ -91,7 +92,8 @@ class Grant:
     two vocabularies. *chain_limit* counts the hops of the resulting chain. *services* admits
     subjects that are their own client, which are no people (RFC 9700 §4.15). *single_use* lets a
     subject token be exchanged once under this grant. *downscope* gives less than was asked instead
-    of refusing. For each client of a team there is one with the same id.
+    of refusing. *rates* are how often each client may exchange under it, besides the service's own.
+    For each client of a team there is one with the same id.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Grant:
     cycles: bool = False
     downscope: bool = False
     single_use: bool = False
+    rates: tuple[Rate, ...] = ()
     mode: Mode = Mode.ENFORCE
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import SEPARATOR
 from delegation.domain.trust import ActorIssuer, AdminIssuer, TrustedIssuer
+from delegation.ratelimits import parse as parse_rates
 from delegation.registry.entries import Entries, Sited
 from delegation.registry.keys import as_text
 from delegation.registry.schema import (
@@ -201,6 +202,7 @@ def _grant(entry: GrantEntry, client: str, subjects: tuple[Subjects, ...]) -> Gr
         cycles=entry.cycles,
         downscope=entry.downscope,
         single_use=entry.single_use,
+        rates=parse_rates(entry.rate_limit) if entry.rate_limit else (),
         mode=Mode(entry.mode),
     )
 

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from delegation import ratelimits
 from delegation.domain.errors import Cause
 from delegation.domain.parties import NAME_LIMIT, is_name
 from delegation.domain.resources import is_resource_uri
@@ -154,6 +155,14 @@ GrantId = Annotated[
     ),
 ]
 TeamId = GrantId
+RateLimit = Annotated[
+    str,
+    Form(
+        should_be=ratelimits.SHOULD_BE,
+        pattern=ratelimits.PATTERN,
+        test=ratelimits.is_rates,
+    ),
+]
 TargetName = Annotated[
     str,
     Form(

@@ -31,6 +31,7 @@ from delegation.registry.forms import (
     MediaType,
     Moment,
     Name,
+    RateLimit,
     Scopes,
     SecretDigest,
     ServiceValue,
@@ -352,7 +353,15 @@ SubjectsOrTeam = Annotated[
     ),
 ]
 
-ONLY_TO_ALLOW = ("lifetime", "chain_limit", "services", "cycles", "downscope", "single_use")
+ONLY_TO_ALLOW = (
+    "lifetime",
+    "chain_limit",
+    "services",
+    "cycles",
+    "downscope",
+    "single_use",
+    "rate_limit",
+)
 """Keys of a grant that say how it gives: a deny has none of them."""
 
 
@@ -430,6 +439,11 @@ class GrantEntry(Entry):
     single_use: bool = Field(
         default=False,
         description="Whether a subject token can be exchanged only once. Not with `deny`.",
+    )
+    rate_limit: RateLimit = Field(
+        "",
+        description="How many exchanges each client may make under it, besides what limits all "
+        "grants. Not with `deny`.",
     )
 
 

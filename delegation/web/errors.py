@@ -13,6 +13,7 @@ from delegation.domain.errors import (
     InvalidScope,
     Reason,
     Refused,
+    TooManyExchanges,
     Unavailable,
 )
 from delegation.domain.tokens import format_scope
@@ -96,6 +97,9 @@ def _refusal(refused: Refused) -> Response:
     if isinstance(refused, InvalidScope) and refused.required:
         body["required_scope"] = format_scope(refused.required)
     headers = [] if refused.decision is None else [("Delegation-Decision", refused.decision)]
+    if isinstance(refused, TooManyExchanges):
+        headers.append(("Retry-After", str(refused.retry_after)))
+        return answers.private(429, body, headers)
     return answers.private(400, body, headers)
 
 

@@ -16,6 +16,7 @@ from delegation.domain.grants import Agents, Deny, Grant, Mode, Subjects
 from delegation.domain.parties import Client, InlineKeys, PublishedKeys
 from delegation.domain.paths import Closed
 from delegation.domain.questions import Yes, decide
+from delegation.domain.rates import Rate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
 from delegation.domain.tokens import Scope, VerifiedActor, VerifiedToken
@@ -355,6 +356,7 @@ OTHERWISE: dict[str, dict[str, tuple[Any, Effect]]] = {
         "cycles": (True, Effect.WIDER),
         "downscope": (True, Effect.WIDER),
         "single_use": (True, Effect.NARROWER),
+        "rates": ((Rate(1, 60),), Effect.NARROWER),
         "mode": (Mode.SHADOW, Effect.NARROWER),
     },
     "denies": {

@@ -27,7 +27,7 @@ from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import PresentedToken, VerifiedActor, VerifiedToken
 from delegation.jose.signer import JwtSigner
 from delegation.jose.verifier import JwtVerifier
-from tests.fakes import HeldClock, ListLedger, PlainSigner
+from tests.fakes import HeldClock, ListLedger, ListQuota, PlainSigner
 from tests.parties import (
     ALIAS,
     ALICE,
@@ -98,7 +98,11 @@ def exchanged(world: World) -> tuple[Any, ...]:
     """What comes of it when it is asked for: what was recorded and issued, or the refusal."""
     ledger = ListLedger()
     exchange = Exchange(
-        verifier=Known(world), ledger=ledger, signer=PlainSigner(), clock=HeldClock(world.now)
+        verifier=Known(world),
+        ledger=ledger,
+        signer=PlainSigner(),
+        clock=HeldClock(world.now),
+        quota=ListQuota(),
     )
     request = a_request(
         targets=world.targets,

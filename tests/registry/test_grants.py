@@ -311,6 +311,7 @@ ROWS = [
             "cycles": "false",
             "downscope": "false",
             "single_use": "false",
+            "rate_limit": "600/minute",
         }.items()
     ),
     Row(

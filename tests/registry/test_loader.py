@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from delegation.domain.grants import Agents, Grant, Subjects
 from delegation.domain.parties import Client, Identity
+from delegation.domain.rates import Rate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.trust import ActorIssuer, TrustedIssuer
@@ -217,7 +218,7 @@ def test_a_grant_may_differ_in_every_way() -> None:
     text = story.STORY.replace("agents: [desk-agent]", "agents: any").replace(
         "expires: 2027-01-01T00:00:00Z",
         "expires: never\n    chain_limit: 8\n    services: true\n    cycles: true\n"
-        "    downscope: true\n    single_use: true",
+        "    downscope: true\n    single_use: true\n    rate_limit: 5000/day; 10/second",
     )
     text = text.replace(
         "        people: [alice]\n        claims: {groups: [staff]}\n", "        everyone: true\n"
@@ -230,6 +231,7 @@ def test_a_grant_may_differ_in_every_way() -> None:
     assert grant.expires_at is None
     assert grant.chain_limit == 8
     assert (grant.services, grant.cycles, grant.downscope, grant.single_use) == (True,) * 4
+    assert grant.rates == (Rate(10, 1), Rate(5000, 86_400))
 
 
 def test_an_expiry_may_have_an_offset() -> None:

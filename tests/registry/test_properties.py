@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from delegation.domain.grants import Agents, Deny, Grant, Mode, Subjects
 from delegation.domain.parties import Client, Identity, InlineKeys, KeySource, PublishedKeys
+from delegation.domain.rates import Rate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Resource
 from delegation.domain.tokens import VerifiedToken
@@ -106,6 +107,10 @@ def a_client(
     )
 
 
+RATES = st.dictionaries(
+    st.integers(1, 30 * 86_400), st.integers(1, 1_000_000_000), min_size=1, max_size=3
+).map(lambda found: tuple(Rate(amount, seconds) for seconds, amount in sorted(found.items())))
+
 EVERY_KEY = [client_keys.of(kind) for kind in ("ES256", "ES384", "ES512", "EdDSA")]
 
 INLINE = st.lists(st.sampled_from(EVERY_KEY), min_size=1, unique_by=lambda jwk: jwk["kid"]).map(
@@ -169,6 +174,7 @@ def grants(draw: st.DrawFn, number: int, resource: Resource, issuer: TrustedIssu
         cycles=draw(st.booleans()),
         downscope=draw(st.booleans()),
         single_use=draw(st.booleans()),
+        rates=draw(st.just(()) | RATES),
     )
 
 
@@ -328,7 +334,12 @@ def _grant(one: Grant | Deny, registry: Registry) -> dict[str, Any]:
             "scopes": _lists(one.scopes),
             "lifetime": int(one.lifetime.total_seconds()),
         }
+        | ({"rate_limit": _said_rates(one.rates)} if one.rates else {})
     )
+
+
+def _said_rates(rates: tuple[Rate, ...]) -> str:
+    return "; ".join(f"{rate.amount}/{rate.seconds} seconds" for rate in rates)
 
 
 def _lists(mapping: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:

@@ -68,6 +68,7 @@ def test_the_schema_accepts_the_story() -> None:
         ("agents: [desk-agent]", "agents: []"),
         ("agents: [desk-agent]", "agents: all"),
         ("lifetime: 300", "lifetime: 901"),
+        ("lifetime: 300", "rate_limit: 600 a minute"),
         ("expires: 2027-01-01T00:00:00Z", "expires: 2027-01-01"),
         ("owner: calendar team", "ovner: calendar team"),
         ("calendar-mcp: [events", "cal|mcp: [events"),

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import chain
 
 from delegation.domain.grants import Agents, Deny, Grant, Subjects
+from delegation.domain.rates import lets_more
 from delegation.domain.tokens import Scope
 
 
@@ -45,6 +46,7 @@ def gives_no_more(one: Grant, other: Grant) -> bool:
         and one.cycles <= other.cycles
         and one.downscope <= other.downscope
         and other.single_use <= one.single_use
+        and not lets_more(one.rates, other.rates)
         and are_within(one.subjects, other.subjects)
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from delegation.domain.administration import Administration, Administrator
-from delegation.domain.ports import Alarms, AuditTrail, Presence
+from delegation.domain.ports import Alarms, AuditTrail, Presence, QuotaUsage
 from delegation.domain.registry import Registry
 
 
@@ -48,6 +48,7 @@ class AdminService:
     administration: Administration
     presence: Presence
     alarms: Alarms
+    quota: QuotaUsage
     trail: AuditTrail
     public_keys: Callable[[], Sequence[PublicKey]]
     problems: Callable[[], Sequence[str]]

@@ -36,6 +36,7 @@ from delegation.web.admin.requests import (
     Page,
     TargetQuery,
 )
+from delegation.web.admin.usage import USAGE
 
 _BUDGET = 10_000
 """Records that one request looks at, at most."""
@@ -273,6 +274,7 @@ OPERATIONS = (
         answers={200: WouldStop},
         problems=(404, 422),
     ),
+    USAGE,
     Operation(
         name="listWorkers",
         method="GET",

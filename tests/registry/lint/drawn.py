@@ -70,6 +70,7 @@ def grants(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "cycles": draw(st.booleans()),
         "downscope": draw(st.booleans()),
         "single_use": draw(mostly(NO, YES)),
+        **draw(mostly(st.just({}), st.just({"rate_limit": "600/minute"}))),
     }
 
 

@@ -167,6 +167,9 @@ FINE = {
     "lives longer, and only once": another(
         (CALENDAR, CALENDAR + "    lifetime: 600\n    single_use: true\n")
     ),
+    "lives longer, and less often": another(
+        (CALENDAR, CALENDAR + "    lifetime: 600\n    rate_limit: 600/minute\n")
+    ),
     "for other people": another(("[staff]", "[board]")),
     "for another agent": another(("[desk-agent]", "[planner]")),
     "for any agent, none of whom enters the chain": another(("[desk-agent]", "any")),
