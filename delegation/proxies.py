@@ -1,7 +1,7 @@
 """Whom a request came from, where proxies of ours stand between us and them."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -20,13 +20,20 @@ _ADDRESS = re.compile(
     r"([0-9.]+)(?::[0-9]{1,5})?|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)", re.ASCII
 )
 
+# What nginx and others make up, and no more than a name may be.
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+REQUEST_ID = "delegation.request_id"
+"""Where a request's id stands in its WSGI environment, once it has one. No header can be that."""
+
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """A WSGI application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedProxies:
-    """Whose `X-Forwarded-For` is believed: peers in *networks*; with *unix* whoever has our socket.
+    """Whose `X-Forwarded-For` and `X-Request-Id` are believed: those of peers in *networks*; with
+    *unix* those of whoever has our socket.
 
     Of nobody else is any header believed, and by itself of nobody. `Forwarded` (RFC 7239) is not
     read.
@@ -50,9 +57,30 @@ class TrustedProxies:
         It is the rightmost entry that no trusted proxy wrote of another one: what stands left of it
         is what a stranger says. Where that cannot be read, it is the peer's.
         """
-        at = _address(peer)
-        if not self._trusts(at) and not (self.unix and not peer):
-            return peer
+        return self._said(peer, forwarded) if self._believes(peer) else peer
+
+    def before(self, application: Application) -> Application:
+        """*application*, with `REMOTE_ADDR` as the address of whoever asked, and `REQUEST_ID`."""
+        if self == TrustedProxies():
+            return application
+
+        def behind(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            environ["REMOTE_ADDR"] = peer = environ.get("REMOTE_ADDR") or ""
+            if self._believes(peer):
+                forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+                environ["REMOTE_ADDR"] = self._said(peer, forwarded)
+                name = environ.get("HTTP_X_REQUEST_ID", "")
+                if _NAME.fullmatch(name):
+                    environ[REQUEST_ID] = name
+            return application(environ, start_response)
+
+        return behind
+
+    def _believes(self, peer: str) -> bool:
+        return self._trusts(_address(peer)) or (self.unix and not peer)
+
+    def _said(self, peer: str, forwarded: str) -> str:
+        at = None
         for entry in reversed(forwarded.split(",")):
             at = _address(entry.strip(" \t"))
             if at is None:
@@ -60,22 +88,6 @@ class TrustedProxies:
             if not self._trusts(at):
                 break
         return str(at)
-
-    def before(self, application: Application) -> Application:
-        """*application*, with `REMOTE_ADDR` as the address of whoever asked."""
-        if self == TrustedProxies():
-            return application
-
-        def behind(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            environ["REMOTE_ADDR"] = self._source_of(environ)
-            return application(environ, start_response)
-
-        return behind
-
-    def _source_of(self, environ: Mapping[str, Any]) -> str:
-        return self.source(
-            environ.get("REMOTE_ADDR") or "", environ.get("HTTP_X_FORWARDED_FOR", "")
-        )
 
     def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in network for network in self.networks)

@@ -1,6 +1,6 @@
 """Tokens for the requests of httpx2: each carries one for its user, its API and its scopes."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, MutableMapping
 from contextvars import ContextVar
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from delegation.client.exchanger import Exchanger, shared
 from delegation.client.noted import noted
 from delegation.client.rfc8693 import IssuedToken
 from delegation.client.service import Service
+from delegation.client.trace import HEADER, current_trace
 from delegation.client.wanted import Wanted, in_order
 from delegation.client.wire import Unusable, must_be_safe
 
@@ -149,9 +150,17 @@ def origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 def _bearing(request: httpx2.Request, token: IssuedToken) -> httpx2.Request:
-    # Whatever stood there, such as the user's own token, is not meant for this API.
-    request.headers["Authorization"] = header(token)
+    bear(request.headers, token)
     return request
+
+
+def bear(headers: MutableMapping[str, str], token: IssuedToken) -> None:
+    """Put *token* into the *headers* of a request, and the current trace, if they name none."""
+    # Whatever stood there, such as the user's own token, is not meant for this API.
+    headers["Authorization"] = header(token)
+    trace = current_trace()
+    if trace is not None:
+        headers.setdefault(HEADER, trace)
 
 
 def header(token: IssuedToken) -> str:

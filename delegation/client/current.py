@@ -15,7 +15,7 @@ class CallContext:
 
     *mcp_method* and *mcp_name* are the MCP request that is being served: `tools/call` and the
     tool's name. *consent* is your own reference to what the user has consented to: it is recorded,
-    and not checked. *traceparent* is a W3C trace context.
+    and not checked. *traceparent* is a W3C trace context, by itself OpenTelemetry's current span.
     """
 
     mcp_method: str | None = None

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from copy import copy
 from threading import Lock
 from typing import TypeAlias
@@ -144,7 +145,9 @@ class Exchanger:
         if flight is None:
             flight = Future()
             try:
-                self._pool.submit(self._fly, wanted, flight, self._clock())
+                # In the context of whoever starts it: it belongs to their trace.
+                flying = copy_context().run
+                self._pool.submit(flying, self._fly, wanted, flight, self._clock())
             except RuntimeError:
                 flight.set_result(Unavailable("the process ends, or its exchanger is closed"))
             else:

@@ -89,7 +89,7 @@ class IssuerKeys:
 
     def _newer(self, known: _Known, *, wait: bool) -> _Known:
         if not self._fetching.acquire(timeout=PATIENCE if wait else 0):
-            # An answer may drip for ever: that must not keep everybody waiting.
+            # An answer may take its time: that must not keep everybody waiting.
             return replace(known, failing=True)
         try:
             # Who waited finds what the one before it has fetched.

@@ -7,7 +7,7 @@ import httpx2
 import requests
 from requests.auth import AuthBase
 
-from delegation.client.auth import Delegated, header
+from delegation.client.auth import Delegated, bear, header
 from delegation.client.rfc8693 import IssuedToken
 from delegation.client.wanted import Wanted
 
@@ -19,7 +19,7 @@ class DelegatedAuth(Delegated, AuthBase):
         """Raises `DelegationError`, and then nothing is sent."""
         wanted = self.wanted(httpx2.URL(request.url or ""))
         token = self.exchanger.exchange_sync(wanted)
-        _bear(request, token)
+        bear(request.headers, token)
 
         def look(response: requests.Response, **sending: Any) -> requests.Response:
             return self._another(wanted, token, response, sending)
@@ -45,7 +45,7 @@ class DelegatedAuth(Delegated, AuthBase):
         if not is_new or not isinstance(request.body, str | bytes | None):
             return response
         again = request.copy()
-        _bear(again, self.exchanger.exchange_sync(wanted))
+        bear(again.headers, self.exchanger.exchange_sync(wanted))
         # What was answered is read to its end, so that the connection can be used again.
         _ = response.content
         response.close()
@@ -53,7 +53,3 @@ class DelegatedAuth(Delegated, AuthBase):
         second.history.append(response)
         second.request = again
         return second
-
-
-def _bear(request: requests.PreparedRequest, token: IssuedToken) -> None:
-    request.headers["Authorization"] = header(token)

@@ -7,7 +7,9 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -168,6 +170,8 @@ class ResourceServer:
         return self._expected.read(unverified, key, self._clock())
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
+        # In the context of whoever asks: it belongs to their trace.
+        function = partial(copy_context().run, function)
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 

@@ -5,19 +5,23 @@ nothing.
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Any
 
 import httpx2
 
+from delegation.client.trace import HEADER, current_trace
+
 SIZE_LIMIT = 256 * 1024
 """Bytes of an answer."""
 
 DEADLINE = 20.0
-"""Seconds for the body of an answer. Until it begins, the client's own timeouts count."""
+"""Seconds for a request and all of its answer; to connect, there are the client's own timeouts."""
 
 TIMEOUT = 10.0
 """Seconds for each step of a request: connecting, sending, waiting."""
@@ -60,14 +64,24 @@ def a_client(*, timeout: float = TIMEOUT, verify: SSLContext | bool = True) -> h
 def ask(http: httpx2.Client, method: str, url: str, **request: Any) -> Answer:
     """The answer to one request, bounded in size and time. Raises `Unusable`.
 
+    It belongs to the current trace, if there is one and *headers* name no other.
     *url* must pass `must_be_safe`. A redirect is no answer: what is sent is meant for *url* alone.
     """
     must_be_safe(url)
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    trace = current_trace()
+    if trace is not None:
+        headers[HEADER] = trace
     headers |= request.pop("headers", {})
+    before = _current.set(_Deadline(url))
     try:
         with http.stream(
-            method, url, headers=headers, follow_redirects=False, **request
+            method,
+            url,
+            headers=headers,
+            follow_redirects=False,
+            extensions={"trace": _when_connected},
+            **request,
         ) as response:
             if response.is_redirect:
                 raise Unusable(f"{url} answered with a redirect, which is not followed")
@@ -75,6 +89,8 @@ def ask(http: httpx2.Client, method: str, url: str, **request: Any) -> Answer:
             return Answer(status=response.status_code, headers=response.headers, body=body)
     except httpx2.HTTPError as error:
         raise Unusable(f"{url} cannot be reached: {_reason(error)}") from error
+    finally:
+        _current.reset(before)
 
 
 def must_be_safe(url: str) -> None:
@@ -107,16 +123,53 @@ def _reason(error: httpx2.HTTPError) -> str:
     return said.partition(":")[0] if isinstance(error, httpx2.ProtocolError) else said
 
 
+class _Deadline:
+    """One allowance of time for all that is read in answer to a request to *url*."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._end = time.monotonic() + DEADLINE
+
+    def left(self) -> float:
+        """The seconds that are left. Raises `Unusable` where there are none."""
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
+            raise Unusable(f"{self._url} takes too long to answer")
+        return remaining
+
+
+_current: ContextVar[_Deadline | None] = ContextVar("delegation_deadline", default=None)
+
+
+def _when_connected(step: str, told: Mapping[str, Any]) -> None:
+    """Bound what is read from a new connection, whoever made the client.
+
+    The client's timeouts are for one read each, and begin anew with every byte that drips in.
+    """
+    if step.endswith((".connect_tcp.complete", ".start_tls.complete")):
+        stream = told["return_value"]
+        stream.read = partial(_read, stream.read)
+
+
+def _read(read: Callable[..., bytes], size: int, timeout: float | None = None) -> bytes:
+    deadline = _current.get()
+    if deadline is None:
+        return read(size, timeout)
+    left = deadline.left()
+    try:
+        return read(size, left if timeout is None else min(timeout, left))
+    finally:
+        # What has run out while it was waited for is no timeout of the client's.
+        deadline.left()
+
+
 def _bounded(response: httpx2.Response) -> bytes:
-    end = time.monotonic() + DEADLINE
     body = bytearray()
     # Raw, for what is compressed has no size until it is unpacked.
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > SIZE_LIMIT:
             raise Unusable(f"{response.url} answers with more than {SIZE_LIMIT // 1024} KiB")
-        if time.monotonic() > end:
-            raise Unusable(f"{response.url} takes too long to answer")
     return bytes(body)
 
 

@@ -3,7 +3,8 @@
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,11 +34,18 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 Resolver = Callable[[str, int], Iterable[str]]
 """The addresses of a host and port, as literals."""
 
+Around = Callable[[str], AbstractContextManager[Mapping[str, str]]]
+"""A context for the fetch of a URL, which gives further headers to ask with."""
+
 
 def resolve(host: str, port: int) -> Iterable[str]:
     """The addresses that the system's resolver has for *host*. Raises `OSError`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
+
+
+def _alone(_url: str) -> AbstractContextManager[Mapping[str, str]]:
+    return nullcontext({})
 
 
 class Fetcher:
@@ -46,12 +54,19 @@ class Fetcher:
     The address is checked after the name is resolved, and the checked address is the one connected
     to, so that a name cannot change its meaning in between; TLS still verifies the name. httpcore2
     is used as it is, without httpx2 around it, because it follows, decodes and takes from the
-    environment nothing at all.
+    environment nothing at all. *around* is asked for the context of each fetch.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, resolver: Resolver = resolve) -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolver: Resolver = resolve,
+        around: Around = _alone,
+    ) -> None:
         self._tls = tls or httpcore2.default_ssl_context()
         self._resolver = resolver
+        self._around = around
 
     def __call__(self, url: str, *, private_network: bool = False) -> dict[str, Any]:
         """The JSON object at *url*. Raises `Unavailable`, whatever went wrong.
@@ -59,18 +74,20 @@ class Fetcher:
         Only on a *private_network* may its host have a loopback or private address.
         """
         try:
-            return read_object(self._get(url, private_network=private_network))
+            with self._around(url) as further:
+                return read_object(self._get(url, further, private_network=private_network))
         except _FAILURES as error:
             raise Unavailable("issuer_keys") from error
 
-    def _get(self, url: str, *, private_network: bool) -> bytes:
+    def _get(self, url: str, further: Mapping[str, str], *, private_network: bool) -> bytes:
         _must_be_safe(url, private_network=private_network)
         backend = _Connector(
             resolver=self._resolver,
             deadline=_Deadline(TIMEOUT),
             private_network=private_network,
         )
-        headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
+        usual = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = [*usual.items(), *further.items()]
         with (
             httpcore2.ConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
             pool.stream("GET", url, headers=headers) as response,

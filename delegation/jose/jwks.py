@@ -73,7 +73,7 @@ class ForeignKeys:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cooldown = cooldown
-        self._fetch = fetch or _fetching(Fetcher())
+        self._fetch = fetch or fetching(Fetcher())
         self._replaced = replaced or _unheard
         self._fetched = fetched or _unheard
         self._clock = clock
@@ -143,7 +143,8 @@ def _kept(old: Mapping[str, VerificationKey], new: Mapping[str, VerificationKey]
     return any(new.get(kid) == key for kid, key in old.items())
 
 
-def _fetching(fetcher: Fetcher) -> Fetch:
+def fetching(fetcher: Fetcher) -> Fetch:
+    """By *fetcher*, as the owner of the keys may be asked."""
     return lambda source: fetcher(source.jwks_uri, private_network=source.private_network)
 
 

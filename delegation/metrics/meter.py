@@ -20,6 +20,9 @@ apart. Who would have more sees all others as one: a registry that changes often
 
 _STREAMS = ("events", "refusals")
 
+Outcome = Callable[[Case, str, str], None]
+"""Told what came of a case, and why, in the words of the metrics."""
+
 
 class Meter:
     """Measures one worker. Nothing here waits, or raises.
@@ -34,6 +37,7 @@ class Meter:
         self._known: set[str] = set()
         self._problems: set[str] = set()
         self._revision: str | None = None
+        self._told: tuple[Outcome, ...] = ()
         # What begins at 0 can be seen to rise: what begins at 1 was always so.
         for cause in ALARMING:
             tally.add(catalogue.ALARMS, (cause,), 0)
@@ -46,13 +50,19 @@ class Meter:
         tally.set(catalogue.WORKERS, (), 1)
         tally.set(catalogue.READY, (), 0)
 
+    def tell(self, outcome: Outcome) -> None:
+        """Tell this one, too, of every outcome of an exchange."""
+        self._told += (outcome,)
+
     def exchange(self, case: Case) -> "Measured":
         """A context in which the exchange of *case* is asked for, and comes to its outcome."""
         return Measured(self, case)
 
     def exchanged(self, case: Case, outcome: str, reason: str) -> None:
         """An exchange came to this *outcome*."""
-        pair = case.client.id, _resource(case)
+        for told in self._told:
+            told(case, outcome, reason)
+        pair = case.client.id, resource_of(case)
         if pair not in self._pairs:
             if len(self._pairs) >= MOST_PAIRS:
                 pair = OTHER, OTHER
@@ -199,7 +209,7 @@ class Measured:
         self._meter.exchanged(self._case, outcome, reason)
 
 
-def _resource(case: Case) -> str:
+def resource_of(case: Case) -> str:
     """The one resource that was asked for, as the registry calls it."""
     if case.request is None:
         return NONE

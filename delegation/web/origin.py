@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from delegation.domain.case import Claimed, Origin
+from delegation.proxies import REQUEST_ID
 
 # W3C Trace Context §3.2; version ff and ids of zeros are invalid.
 _TRACEPARENT = re.compile(
@@ -28,12 +29,18 @@ def origin_of(environ: Mapping[str, Any]) -> Origin:
     The headers `Mcp-Method`, `Mcp-Name` and `Delegation-Consent` are claims: 256 visible characters
     of ASCII at most, with spaces between them. Whatever is anything else is as good as absent.
     """
-    traceparent = environ.get("HTTP_TRACEPARENT", "")
     return Origin(
         address=environ.get("REMOTE_ADDR") or "",
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=traceparent_of(environ),
         claimed=_claimed(environ),
+        request_id=environ.get(REQUEST_ID),
     )
+
+
+def traceparent_of(environ: Mapping[str, Any]) -> str | None:
+    """The trace that the request of this WSGI *environ* belongs to, if it says so."""
+    traceparent: str = environ.get("HTTP_TRACEPARENT", "")
+    return traceparent if _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def _claimed(environ: Mapping[str, Any]) -> Claimed | None:

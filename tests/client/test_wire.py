@@ -92,22 +92,75 @@ def test_a_compressed_answer(server: Server, http: httpx2.Client) -> None:
     assert server.asked[0].headers["Accept-Encoding"] == "identity"
 
 
+@pytest.mark.parametrize(
+    ("begun", "drop"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    ],
+    ids=["status", "header", "interim answers", "body", "chunk size"],
+)
 def test_a_dripping_answer(
-    server: Server, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+    server: Server, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch, begun: bytes, drop: bytes
 ) -> None:
-    """Bytes that keep coming do not extend the time that there is."""
+    """Bytes that keep coming do not extend the time that there is, whatever they are a part of."""
     monkeypatch.setattr(wire, "DEADLINE", 0.1)
-
-    def drip(handler: Handler) -> None:
-        handler.reply(b"", Content_Length="1000")
-        while True:
-            handler.wfile.write(b" ")
-            time.sleep(0.01)
-
-    server.answers[TOKEN] = drip
+    server.answers[TOKEN] = lambda handler: _drip(handler, begun, drop)
 
     with pytest.raises(Unusable, match="too long"):
         ask(http, "POST", server.endpoint)
+
+
+def test_a_dripping_answer_on_a_kept_connection(
+    server: Server, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is that of one request: one before it takes nothing away, and gives nothing."""
+    connections = []
+
+    def twice(handler: Handler) -> None:
+        connections.append(handler)
+        handler.reply(b"{}", Connection="keep-alive")
+        while handler.rfile.readline().strip():
+            """The second request, to the end of its head."""
+        _drip(handler, b"", b"H")
+
+    server.answers[TOKEN] = twice
+    ask(http, "GET", server.endpoint)
+    monkeypatch.setattr(wire, "DEADLINE", 0.1)
+
+    with pytest.raises(Unusable, match="too long"):
+        ask(http, "GET", server.endpoint)
+
+    assert len(connections) == 1
+
+
+def test_a_clients_other_requests(
+    server: Server, http: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not asked here has the client's own timeouts alone, also on a connection of ours."""
+
+    def twice(handler: Handler) -> None:
+        for _ in range(2):
+            handler.reply(b"{}", Connection="keep-alive")
+            while handler.rfile.readline().strip():
+                """The next request, to the end of its head."""
+
+    server.answers[TOKEN] = twice
+    ask(http, "GET", server.endpoint)
+    monkeypatch.setattr(wire, "DEADLINE", -1)
+
+    assert http.get(server.endpoint).status_code == 200
+
+
+def _drip(handler: Handler, begun: bytes, drop: bytes) -> None:
+    """Send *begun*, and then a drop now and then, for as long as anybody listens."""
+    handler.wfile.write(begun)
+    while True:
+        handler.wfile.write(drop)
+        time.sleep(0.01)
 
 
 def test_no_answer(server: Server) -> None:

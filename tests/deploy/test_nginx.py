@@ -88,6 +88,17 @@ def test_what_a_stranger_says_of_its_address_is_dropped(
     assert world.books.exchange(decision)["source"] == endpoint.source
 
 
+def test_what_a_request_is_called(front: Nginx, endpoint: Endpoint, world: TestWorld) -> None:
+    """One name in both logs, in the event and in the answer; and none that a stranger made up."""
+    answer = front.exchange(endpoint, **{"X-Request-Id": "strangers-own"})
+
+    name, decision = answer.header("X-Request-Id"), str(answer.header("Delegation-Decision"))
+    wait_until(lambda: decision in front.log)
+    [line] = [json.loads(line) for line in front.log.splitlines() if decision in line]
+    assert name == line["request_id"] == world.books.exchange(decision)["request_id"]
+    assert name != "strangers-own"
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/readyz", "/admin", "/admin/v1/locks", "/v1/locks", "/metrics", "/token/", "/tokenx"],

@@ -26,6 +26,7 @@ from delegation.web.admin.service import AdminService
 from delegation.web.admin.views import OPERATIONS
 from delegation.web.form import MAX_BODY, read_body
 from delegation.web.limits import Seconds
+from delegation.web.named import answer_named
 from delegation.web.origin import origin_of
 from delegation.web.plain import PlainApp
 
@@ -46,13 +47,12 @@ def create_admin_app(
     is the clock of sampled log lines.
     """
     access: Access = Bearer(service, seconds=seconds) if local is None else Local(local)
-    openapi = document()
 
     def protected_resource() -> Response:
         return answers.public(metadata(service), "application/json")
 
     def described() -> Response:
-        return answers.public(openapi, "application/json")
+        return answers.public(document(), "application/json")
 
     def measured() -> Response:
         access(_http(), [Capability.ALARMS_READ])
@@ -69,7 +69,7 @@ def create_admin_app(
             return respond(503, {"status": "not ready", "problems": problems})
         return respond(200, {"status": "ready"})
 
-    app = PlainApp("delegation-admin")
+    app = PlainApp("delegation-admin", finish=lambda response, _: answer_named(response))
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.register_error_handler(Exception, Boundary(seconds))
     for operation in OPERATIONS:

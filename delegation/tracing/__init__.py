@@ -1,0 +1,1 @@
+"""Tracing: what becomes of a request, as spans that OpenTelemetry collects. An extra."""
