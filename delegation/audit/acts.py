@@ -73,7 +73,11 @@ def _origin(origin: Origin | None) -> dict[str, Any]:
     """A command comes from no address."""
     if origin is None:
         return {}
-    return {"source": origin.address or None, "traceparent": origin.traceparent}
+    return {
+        "source": origin.address or None,
+        "traceparent": origin.traceparent,
+        "request_id": origin.request_id,
+    }
 
 
 def _target(target: Target) -> dict[str, Any]:

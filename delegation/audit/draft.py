@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
 
 from delegation.audit.chain import (
     START,
@@ -18,10 +17,10 @@ from delegation.audit.chain import (
     seal,
     sealed_line,
     split,
-    understood,
 )
 from delegation.audit.checkpoint import Checkpoint, digest_of, timestamp
 from delegation.audit.note import SignerKey
+from delegation.audit.packing import unpacked
 from delegation.audit.segments import ENDING, Ending, Segments, Trail
 from delegation.domain.locks import milliseconds
 from delegation.domain.ports import StoredEvent
@@ -223,17 +222,11 @@ def _body(event_id: EventId, stored: StoredEvent) -> tuple[bytes, bool]:
     """The record of an event, and whether it could be read: evidence it is in any case."""
     at, name = timestamp(_at(stored)).encode(), str(event_id).encode()
     try:
-        event = canonical(_object(understood(stored.event)))
+        event = canonical(unpacked(stored.event))
     except ValueError:
         raw = b64encode(stored.event)
         return b'{"at":"%b","id":"%b","unreadable":"%b"}' % (at, name, raw), False
     return b'{"at":"%b","event":%b,"id":"%b"}' % (at, event, name), True
-
-
-def _object(value: object) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise ValueError("an event is an object")
 
 
 def _remark(record: Gap | EpochBegun, at: str) -> bytes:

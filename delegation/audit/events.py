@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
+import orjson
+
+from delegation.audit.packing import packed
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case, Claimed
 from delegation.domain.delegations import Delegation
@@ -43,15 +46,15 @@ def schema() -> dict[str, Any]:
 
 
 class Events:
-    """Puts decisions into events, each one JSON object in UTF-8."""
+    """Puts decisions into events, each one JSON object in UTF-8; that of an exchange is packed."""
 
     def granted(self, delegation: Delegation, case: Case) -> bytes:
         """The event of an exchange."""
-        return encode(_exchange("exchange", delegation, case))
+        return _packed(_exchange("exchange", delegation, case))
 
     def not_issued(self, delegation: Delegation, case: Case) -> bytes:
         """The event of an exchange that was recorded, but whose token could not be signed."""
-        return encode(_exchange("not_issued", delegation, case))
+        return _packed(_exchange("not_issued", delegation, case))
 
     def refused(self, decision: str, refused: Refused, case: Case) -> bytes:
         """The event of a refusal, with as much of the request as was understood."""
@@ -127,6 +130,7 @@ def _circumstances(case: Case) -> dict[str, Any]:
         "revision": case.registry.revision,
         "source": case.origin.address,
         "traceparent": case.origin.traceparent,
+        "request_id": case.origin.request_id,
         "claimed": _claimed(case.origin.claimed),
     }
 
@@ -217,6 +221,14 @@ def _identity(identity: Identity) -> dict[str, str]:
 def _chain(actors: ActorChain) -> list[dict[str, Any]]:
     """Flat, current actor first: easier to query than nesting."""
     return [actor.as_claim() for actor in actors]
+
+
+def _packed(event: Mapping[str, Any]) -> bytes:
+    known = {"version": VERSION} | _known(event)
+    try:
+        return packed(orjson.dumps(known))
+    except TypeError:  # half a character, which can only be escaped
+        return packed(_to_json(known).encode())
 
 
 def encode(event: Mapping[str, Any]) -> bytes:

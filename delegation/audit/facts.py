@@ -59,6 +59,7 @@ def _asking(event: Event) -> Iterator[Fact]:
     yield from optional(event, "mcp_server", "MCP server")
     yield from optional(event, "source", "from")
     yield from optional(event, "traceparent", "trace")
+    yield from optional(event, "request_id", "request")
     claimed = event.get("claimed", {})
     said = [claimed[name] for name in ("mcp_method", "mcp_name") if name in claimed]
     if said:
@@ -83,6 +84,7 @@ def act_facts(event: Event) -> Iterator[Fact]:
     yield from optional(event, "how", "through", lambda how: _HOW.get(how, how))
     yield from optional(event, "source", "from")
     yield from optional(event, "traceparent", "trace")
+    yield from optional(event, "request_id", "request")
     yield "because", event["reason"]
 
 

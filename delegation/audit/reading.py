@@ -15,7 +15,8 @@ from itertools import count
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from delegation.audit.chain import EventId, understood
+from delegation.audit.chain import EventId
+from delegation.audit.packing import unpacked
 from delegation.audit.progress import Progress, moment
 from delegation.audit.segments import ENDING, Damaged, Segments, Trail, read_record
 from delegation.domain.errors import Unavailable
@@ -213,10 +214,8 @@ class Reader:
 def exported(event_id: EventId, stored: StoredEvent) -> Event | None:
     """An event that still stands in the store, by the published schema; `None` where it is none."""
     try:
-        event = understood(stored.event)
+        event = unpacked(stored.event)
     except ValueError:
-        return None
-    if not isinstance(event, dict):
         return None
     return {**event, "id": str(event_id), "at": moment(stored)}
 

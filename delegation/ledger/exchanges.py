@@ -1,6 +1,5 @@
 """Reads what was exchanged and has not expired: by whom, for whom, and what grew from it."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from delegation.domain.exchanges import Filter, RecordedExchange
 from delegation.domain.locks import Kind, Target
 from delegation.domain.parties import Identity
 from delegation.domain.ports import Page
-from delegation.ledger import scripts
-from delegation.ledger.partitions import Partition, fingerprint
+from delegation.ledger import detail, scripts
+from delegation.ledger.partitions import Partition, bits, fingerprint, mark
 from delegation.ledger.store import Store, must_be_ok
 
 _BATCH = 500
@@ -22,7 +21,7 @@ _FINGERPRINT = 16
 _CURSOR = re.compile(r"([0-9]{1,9})\.([0-9]{1,15})\.((?:[0-9a-f]{2}){0,64})", re.ASCII)
 
 _Entry = tuple[int, bytes]
-"""A live exchange: when it expires, and its root identity with its id."""
+"""A live exchange: when it expires, and how it stands in the list."""
 
 
 class RedisExchanges:
@@ -65,10 +64,11 @@ class RedisExchanges:
             wanted = min(_BATCH, budget - looked_at)
             entries = self._live(partition, place, wanted)
             is_last = len(entries) < wanted
-            chosen = self._inspect(partition, _of(entries, meant), meant)
+            ids = [partition.id_of(bits(entry)) for _, entry in entries]
+            chosen = self._inspect(partition, _of(entries, ids, meant), meant)
             if len(chosen) > (room := count - len(found)):
                 chosen, is_last = chosen[:room], False
-                entries = entries[: 1 + _position(chosen[-1].id, entries)]
+                entries = entries[: 1 + ids.index(chosen[-1].id)]
             found += chosen
             looked_at += len(entries)
             if is_last:
@@ -106,12 +106,12 @@ class RedisExchanges:
                 continue
             if status not in {b"locked", b"lineage_dead"}:
                 must_be_ok(status)
-            recorded_at, expires_at, detail, own, before = fields
+            recorded_at, expires_at, written, own, before = fields
             targets = _split(own) | (_split(before) if meant.lineage else set())
             if targets.issuperset(wanted):
                 alive = status == b"ok"
                 times = int(recorded_at), int(expires_at)
-                found.append(_recorded(id_, json.loads(detail), times, alive=alive))
+                found.append(_recorded(id_, detail.read(written), times, alive=alive))
         return found
 
 
@@ -138,22 +138,18 @@ class _Place:
         return f"{self.partition}.{self.expiry}.{self.member.hex()}"
 
 
-def _of(entries: Iterable[_Entry], meant: Filter) -> list[str]:
-    """The ids of those of the root identity that is named: told without looking at records."""
-    roots = [
-        fingerprint(Target.subject(Identity(*target.names[:2])))
+def _of(entries: Iterable[_Entry], ids: Iterable[str], meant: Filter) -> list[str]:
+    """The ids of those that may be the named root identity's: told without looking at records."""
+    marks = [
+        mark(Identity(*target.names[:2]))
         for target in meant.targets
         if target.kind in {Kind.SUBJECT, Kind.PAIR}
     ]
-    return [_id(entry) for entry in entries if all(entry[1].startswith(root) for root in roots)]
+    return [id_ for (_, entry), id_ in zip(entries, ids, strict=True) if _has_all(entry, marks)]
 
 
-def _id(entry: _Entry) -> str:
-    return entry[1][_FINGERPRINT:].decode()
-
-
-def _position(id_: str, entries: Sequence[_Entry]) -> int:
-    return next(number for number, entry in enumerate(entries) if _id(entry) == id_)
+def _has_all(entry: bytes, marks: Iterable[bytes]) -> bool:
+    return all(entry.startswith(one) for one in marks)
 
 
 def _split(targets: bytes) -> set[bytes]:
@@ -161,7 +157,7 @@ def _split(targets: bytes) -> set[bytes]:
 
 
 def _recorded(
-    id_: str, detail: dict[str, Any], times: tuple[int, int], *, alive: bool
+    id_: str, said: dict[str, Any], times: tuple[int, int], *, alive: bool
 ) -> RecordedExchange:
     recorded_at, expires_at = times
     return RecordedExchange(
@@ -169,12 +165,12 @@ def _recorded(
         alive=alive,
         recorded_at=recorded_at,
         expires_at=expires_at,
-        subject=Identity(*detail["subject"]),
-        actors=tuple(Identity(*actor) for actor in detail["actors"]),
-        client=detail["client"],
-        agent=detail["agent"],
-        resource=detail["resource"],
-        grant=detail["grant"],
-        scope=frozenset(detail["scope"]),
-        parent=detail["parent"],
+        subject=Identity(*said["subject"]),
+        actors=tuple(Identity(*actor) for actor in said["actors"]),
+        client=said["client"],
+        agent=said["agent"],
+        resource=said["resource"],
+        grant=said["grant"],
+        scope=frozenset(said["scope"]),
+        parent=said["parent"],
     )

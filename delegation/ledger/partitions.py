@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +16,9 @@ _LOCAL = frozenset({Kind.SUBJECT, Kind.PAIR, Kind.EXCHANGE})
 
 _REMEMBERED = 8192
 """Fingerprints that a worker keeps: most of an exchange's are those of the exchange before."""
+
+_ROOT = 4
+"""Bytes of a root identity's fingerprint in the list of what is live: others are seldom like it."""
 
 _EXCHANGE = re.compile(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", re.ASCII)
 """The one form that our ids have; only such an id is ever put into a key as it is."""
@@ -81,7 +84,7 @@ class Partition:
 
     @property
     def live(self) -> str:
-        """The exchanges that have not expired, each with its root identity."""
+        """The exchanges that have not expired, each as its `entry`."""
         return self._key("live")
 
     def once(self, grant: str, issuer: str, token: str) -> str:
@@ -91,6 +94,14 @@ class Partition:
     def claim(self, owner: str, artefact: str) -> str:
         """Whether a one-time id was taken."""
         return self._key("claim", digest(owner, artefact).hex())
+
+    def rate(self, *names: str) -> str:
+        """What was used of a rate, or that something was counted against it."""
+        return self._key("rate", digest(*names).hex())
+
+    def id_of(self, bits: bytes) -> str:
+        """The id that has these bits."""
+        return f"{self.number}-{urlsafe_b64encode(bits).rstrip(b'=').decode()}"
 
     def _key(self, *names: str) -> str:
         return ":".join((f"dlg:{{{self.number}}}", *names))
@@ -144,7 +155,7 @@ class Partitions:
     def new_id(self, partition: Partition, *, key: str | None = None) -> str:
         """An unguessable id of 128 bits that begins with its partition; or that of a *key*."""
         bits = secrets.token_bytes(16) if key is None else digest(key)[:16]
-        return f"{partition.number}-{urlsafe_b64encode(bits).rstrip(b'=').decode()}"
+        return partition.id_of(bits)
 
     def _of(self, *names: str) -> Partition:
         return Partition(int.from_bytes(digest(*names)[:8]) % self.count)
@@ -154,6 +165,21 @@ def digest(*names: str) -> bytes:
     """SHA-256 over *names*, told apart by their lengths."""
     parts = [len(part).to_bytes(4) + part for part in map(str.encode, names)]
     return hashlib.sha256(b"".join(parts)).digest()
+
+
+def entry(root: Identity, exchange: str) -> bytes:
+    """How an exchange stands in the list of what is live: whose it may be, and its id's bits."""
+    return mark(root) + urlsafe_b64decode(exchange[-22:] + "==")
+
+
+def bits(entry: bytes) -> bytes:
+    """Those of the id that stands in an entry."""
+    return entry[_ROOT:]
+
+
+def mark(root: Identity) -> bytes:
+    """With what the entries of a root identity begin; now and then another's, too."""
+    return fingerprint(Target.subject(root))[:_ROOT]
 
 
 @lru_cache(_REMEMBERED)

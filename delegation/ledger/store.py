@@ -1,6 +1,6 @@
 """Asks a partition, and believes no server that is behind what has been seen of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from delegation.domain.errors import Unavailable
@@ -12,7 +12,7 @@ from delegation.ledger.server import Argument, Call, Server
 Question = tuple[Partition, Sequence[str]]
 """A partition, and the keys besides its layout that are asked about."""
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 _UNTRUSTED = frozenset(
     {
@@ -46,8 +46,18 @@ class Store:
         arguments: Sequence[Argument],
     ) -> list[Any]:
         """The status of the script's answer, and what follows it. Raises `Unavailable`."""
-        answer = self.server.run(script, *self._call(partition, keys, arguments))
-        return self._remember(partition, answer)
+        return self.begin(script, partition, keys, arguments)()
+
+    def begin(
+        self,
+        script: Script,
+        partition: Partition,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+    ) -> Callable[[], list[Any]]:
+        """Send a question, and do not wait: what is returned waits, and then does as `ask`."""
+        answer = self.server.begin(script, *self._call(partition, keys, arguments))
+        return lambda: self._remember(partition, answer())
 
     def ask_all(
         self,

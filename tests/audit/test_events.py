@@ -12,6 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from delegation.audit.acts import Acts
 from delegation.audit.events import Events, schema
+from delegation.audit.packing import unpacked
 from delegation.domain.administration import Administrator
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Claimed, Origin
@@ -64,15 +65,14 @@ def a_full_case(**changes):
     """A request of which everything is understood."""
     request = a_request(subject_token=a_presented_token(value=SECRET), scope=frozenset({"x"}))
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    origin = Origin(address="192.0.2.1", traceparent=trace)
+    origin = Origin(address="192.0.2.1", traceparent=trace, request_id="7f3c.A-b_9")
     known = {"request": request, "subject": a_verified_token(), "origin": origin}
     return a_case(**(known | changes))
 
 
 def read(event):
     """The event as it leaves the store, which holds to its schema."""
-    assert b"\n" not in event
-    line = HEAD | json.loads(event)
+    line = HEAD | unpacked(event)
     line |= LINEAGE if line["type"] in {"exchange", "not_issued"} else {}
     VALIDATOR.validate(line)
     return line
@@ -113,6 +113,7 @@ def test_an_exchange_says_who_for_whom_what_why_and_from_what():
         "revision": "revision-1",
         "source": "192.0.2.1",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "request_id": "7f3c.A-b_9",
         "subject": {"iss": LOGIN, "sub": "alice"},
         "agent": DESK_AGENT,
         "parent": {"iss": LOGIN, "id": "login-1"},
@@ -324,7 +325,9 @@ def test_a_lift_says_which_lock_who_and_why(mistaken):
     assert event["mistaken"] is mistaken
 
 
-REQUESTED = Origin(address="192.0.2.7", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01")
+REQUESTED = Origin(
+    address="192.0.2.7", traceparent="00-" + "a" * 32 + "-" + "b" * 16 + "-01", request_id="7f3c"
+)
 
 
 @pytest.mark.standard("REV-1")
@@ -339,6 +342,7 @@ REQUESTED = Origin(address="192.0.2.7", traceparent="00-" + "a" * 32 + "-" + "b"
                 "administrator": {"iss": "https://idp.example.com", "sub": "sec|ops"},
                 "source": "192.0.2.7",
                 "traceparent": REQUESTED.traceparent,
+                "request_id": "7f3c",
             },
         ),
         (Administrator.local("root").author, Origin(address=""), {"how": "command"}),
@@ -355,7 +359,7 @@ def test_an_act_says_who_did_it_how_and_from_where(author, origin, said):
     """The administrator by issuer and subject, the address, the trace: of a lock and of a lift."""
     order = an_order(author=author)
     lock = BookedLock(order=order, begins_at=1, ends_at=None, state=State.STANDING)
-    bare = {"author", "how", "administrator", "client", "source", "traceparent"}
+    bare = {"author", "how", "administrator", "client", "source", "traceparent", "request_id"}
 
     locked = read(Acts().locked(order, origin))
     lifted = read(
@@ -378,7 +382,7 @@ def test_no_event_holds_a_token():
         Events().refused("1-x", refusal, case),
     ]
 
-    assert not any(SECRET.encode() in event for event in events)
+    assert not any(SECRET in str(unpacked(event)) for event in events)
 
 
 HOSTILE = {
@@ -395,13 +399,14 @@ HOSTILE = {
 @pytest.mark.standard("CIMD-2")
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_names_survive_on_one_line(name):
-    """What parties call themselves is text in JSON, whole, in ASCII, on one line."""
+    """What parties call themselves is text in JSON, whole, in ASCII, on one line; or packed."""
     subject = a_verified_token(agent=name, id=name, subject=Identity(LOGIN, f"user {name}"))
     case = a_full_case(subject=subject, actor=a_workload(issuer=name, id=name))
     registry = a_registry(grants=[a_grant(agents=Agents(any=True))])
 
+    granted = Events().granted(a_delegation(subject=subject, registry=registry), case)
+    assert name in texts(read(granted))
     for event in [
-        Events().granted(a_delegation(subject=subject, registry=registry), case),
         Events().refused(name, NotPermitted(Cause.NO_GRANT, client=name), case),
         Acts().locked(an_order(target=Target.client(name), reason=name, author=name)),
     ]:

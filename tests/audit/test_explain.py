@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.audit.explain import Explanation, explain, explain_absence
+from delegation.audit.packing import unpacked
 from delegation.audit.remedies import REMEDIES, TOKENS
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Claimed, Origin
@@ -57,7 +58,9 @@ SAID = Claimed(method="tools/call", name="create_event", consent="consent-1")
 
 def stored(event, *exchanges):
     """The event as it leaves the store."""
-    told = {"id": "0f:7:events:1", "at": "2026-11-20T12:00:00.000Z"} | json.loads(event)
+    is_json = event[:1] in {"{", b"{"}  # with numbers that no trail would take, too
+    told = {"id": "0f:7:events:1", "at": "2026-11-20T12:00:00.000Z"}
+    told |= json.loads(event) if is_json else unpacked(event)
     lineage = {"exchanges": list(exchanges), "foreign_parent": {"iss": LOGIN, "id": "login-1"}}
     return told | ({"lineage": lineage} if "actors" in told else {})
 
@@ -67,7 +70,7 @@ def a_whole_case(**changes):
     known = {
         "request": a_request(scope=frozenset({"x"})),
         "subject": a_verified_token(),
-        "origin": Origin(address="192.0.2.1", traceparent=TRACE, claimed=SAID),
+        "origin": Origin(address="192.0.2.1", traceparent=TRACE, claimed=SAID, request_id="7f3c"),
     }
     return a_case(**(known | changes))
 
@@ -106,6 +109,7 @@ def test_an_exchange_is_explained():
         "MCP server": CALENDAR_MCP_AUDIENCE,
         "from": "192.0.2.1",
         "trace": TRACE,
+        "request": "7f3c",
         "for the call": "tools/call create_event (as the client says)",
         "with consent": "consent-1 (as the client says)",
         "asked for": "all that may be given",
@@ -282,6 +286,7 @@ def test_a_refusal_is_explained():
         "MCP server": CALENDAR_MCP_AUDIENCE,
         "from": "192.0.2.1",
         "trace": TRACE,
+        "request": "7f3c",
         "for the call": "tools/call create_event (as the client says)",
         "with consent": "consent-1 (as the client says)",
         "asked for": "x",

@@ -1,12 +1,13 @@
 """What the store adds to an exchange's event: all that it came from, which nobody else knows."""
 
-import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from delegation.audit.events import schema
+from delegation.audit.packing import unpacked
 from tests.parties import ALICE, LOGIN, a_case, a_verified_token
 from tests.valkey import PARTITIONS, decide, decide_next
 
@@ -20,9 +21,9 @@ def events(evidence):
     for one in found:
         VALIDATOR.validate(
             {"id": f"{one.epoch}:0:events:{one.number}", "at": "2026-11-20T12:00:00.000Z"}
-            | json.loads(one.event)
+            | unpacked(one.event)
         )
-    return [json.loads(one.event) for one in found]
+    return [unpacked(one.event) for one in found]
 
 
 def test_each_hop_says_what_it_came_from(ledger, evidence):
@@ -58,6 +59,18 @@ def test_what_was_not_issued_says_the_same(ledger, evidence):
     issued, next_, *void = events(evidence)
     assert [event["lineage"] for event in void] == [next_["lineage"], issued["lineage"]]
     assert {event["type"] for event in void} == {"not_issued"}
+
+
+def test_a_token_may_be_of_another_issuer_than_its_subject(ledger, evidence):
+    """The lineage says whose it was, at every hop."""
+    elsewhere = "https://federation.example"
+    usual = decide(ledger)
+    first = replace(usual, parent=replace(usual.parent, issuer=elsewhere))
+    ledger.record(first, a_case())
+    ledger.record(decide_next(ledger, first), a_case())
+
+    foreign = {"iss": elsewhere, "id": "login-1"}
+    assert [event["lineage"]["foreign_parent"] for event in events(evidence)] == [foreign] * 2
 
 
 HOSTILE = {

@@ -1,6 +1,5 @@
 """What the event of a decision says of grants in shadow, and of denies."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from delegation.audit.events import Events, schema
+from delegation.audit.packing import unpacked
 from delegation.domain.errors import Cause, NotPermitted, Refused
 from delegation.domain.grants import Mode
 from delegation.domain.shadow import Shadow
@@ -36,7 +36,7 @@ GRANTED = Shadow(
 
 def read(event: bytes) -> dict[str, Any]:
     """The event as it leaves the store, which holds to its schema."""
-    line: dict[str, Any] = HEAD | json.loads(event)
+    line: dict[str, Any] = HEAD | unpacked(event)
     line |= LINEAGE if line["type"] == "exchange" else {}
     VALIDATOR.validate(line)
     return line

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from delegation.domain.locks import EVERYTHING, Link, Lock, dead
 from delegation.ledger.partitions import Partition, fingerprint
 from delegation.ledger.scripts import Script, script
+from delegation.ledger.store import LAYOUT_VERSION
 from tests.strategies import EPOCH, locks_and_lineages
 
 ENTER_AND_ASK = """
@@ -18,7 +19,10 @@ local function bytes(hex)
 end
 
 local world, entries = cjson.decode(ARGV[5]), {}
-for _, link in ipairs(world.lineage) do link.t = bytes(link.t) end
+local lineage = lineage_of('', {})
+for place, link in ipairs(world.lineage) do
+  lineage.links[place] = link_in(lineage, bytes(link.t), link.a, link.f and link.l or nil)
+end
 for _, lock in ipairs(world.locks) do
   local target = bytes(lock.target)
   local entry = entries[target] or {standing = {}}
@@ -34,7 +38,7 @@ redis.call('DEL', KEYS[2])
 for target, entry in pairs(entries) do
   redis.call('HSET', KEYS[2], target, cmsgpack.pack(entry))
 end
-return dead(world.lineage, KEYS[2], world.now)
+return dead(lineage, KEYS[2], world.now)
 """
 
 
@@ -96,7 +100,7 @@ def _ask(valkey_process):
     with redis.Redis.from_url(f"unix://{valkey_process.unix_socket_path}") as client:
         run = client.register_script(parts.source + ENTER_AND_ASK)
         keys = [partition.layout, partition.locks]
-        yield lambda world: run(keys=keys, args=[1, 8, b"", 0, world.as_json()])
+        yield lambda world: run(keys=keys, args=[LAYOUT_VERSION, 8, b"", 0, world.as_json()])
 
 
 def agrees(ask, world: World) -> None:

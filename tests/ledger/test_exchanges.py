@@ -8,6 +8,7 @@ import pytest
 from delegation.domain.exchanges import Filter, RecordedExchange, blast_radius
 from delegation.domain.locks import EVERYTHING, Kind, Target, milliseconds
 from delegation.domain.parties import Identity
+from delegation.ledger.partitions import entry
 from tests.parties import (
     ALICE,
     CALENDAR_API,
@@ -232,6 +233,17 @@ def test_the_soonest_to_expire_come_first(crowd, exchanges):
     assert len(page.items) == len(crowd)
     place = [(PARTITIONS.of_exchange(one.id).number, one.expires_at) for one in page.items]
     assert place == sorted(place)
+
+
+def test_what_looks_like_somebodys_is_not_taken_for_it(ledger, exchanges, raw):
+    """An entry says whose it may be, and the record whose it is."""
+    mine, other = recorded(ledger), recorded(ledger, NEIGHBOUR)
+    live = PARTITIONS.of(ALICE).live
+    raw.zrem(live, entry(NEIGHBOUR, other.id))
+    raw.zadd(live, {entry(ALICE, other.id): milliseconds(other.expires_at)})
+
+    assert listed(exchanges, Target.subject(ALICE)) == [mine.id]
+    assert sorted(listed(exchanges)) == sorted([mine.id, other.id])
 
 
 def test_what_comes_and_goes_meanwhile_changes_nothing_for_the_others(ledger, crowd, exchanges):

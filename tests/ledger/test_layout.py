@@ -6,6 +6,7 @@ from delegation.domain.errors import NotPermitted, Unavailable
 from delegation.domain.locks import EVERYTHING
 from delegation.ledger.layout import LayoutDiffers, initialize, make_ready
 from delegation.ledger.partitions import Partitions
+from delegation.ledger.store import LAYOUT_VERSION
 from tests.parties import ALICE, a_case
 from tests.valkey import PARTITIONS, an_order, decide, now_in_milliseconds, snapshot
 
@@ -20,7 +21,7 @@ def test_an_empty_store_is_laid_out_once(server, raw):
     assert initialize(server, PARTITIONS) is False
     assert snapshot(raw) == after
     layouts = [raw.hgetall(partition.layout) for partition in PARTITIONS.all()]
-    assert [layout[b"version"] for layout in layouts] == [b"1"] * 8
+    assert [layout[b"version"] for layout in layouts] == [b"%d" % LAYOUT_VERSION] * 8
     assert {layout[b"partitions"] for layout in layouts} == {b"8"}
     assert len({layout[b"epoch"] for layout in layouts}) == 1
     assert all(before - 1000 < int(layout[b"born"]) <= before + 5000 for layout in layouts)
@@ -41,9 +42,9 @@ def test_another_number_of_partitions_is_refused(server, raw, count):
 def test_another_version_is_refused(server, raw):
     """What another version wrote is not ours to read."""
     initialize(server, PARTITIONS)
-    raw.hset(PARTITIONS.all()[5].layout, "version", 2)
+    raw.hset(PARTITIONS.all()[5].layout, "version", LAYOUT_VERSION + 1)
 
-    with pytest.raises(LayoutDiffers, match="version 2"):
+    with pytest.raises(LayoutDiffers, match=f"version {LAYOUT_VERSION + 1} "):
         initialize(server, PARTITIONS)
 
 

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from delegation.domain.locks import Target
 from delegation.domain.parties import Identity
-from delegation.ledger.partitions import Partition, Partitions, digest, fingerprint
+from delegation.ledger.partitions import (
+    Partition,
+    Partitions,
+    bits,
+    digest,
+    entry,
+    fingerprint,
+    mark,
+)
 from tests.parties import ALICE, LOGIN
 from tests.strategies import locks_and_lineages
 
@@ -39,6 +47,20 @@ def test_an_id_leads_back_to_its_partition(count, issuer, subject):
 
     assert partitions.of_exchange(partitions.new_id(partition)) == partition
     assert partition in partitions.all()
+
+
+@given(st.integers(1, 4096), st.text(), st.text())
+def test_an_entry_tells_its_id_and_whose_it_may_be(count, issuer, subject):
+    """In 20 bytes: where its partition is known, the rest of the id is enough."""
+    partitions, root = Partitions(count), Identity(issuer, subject)
+    partition = partitions.of(root)
+    exchange = partitions.new_id(partition)
+
+    found = entry(root, exchange)
+
+    assert len(found) == 20
+    assert found.startswith(mark(root))
+    assert partition.id_of(bits(found)) == exchange
 
 
 @given(st.text() | st.from_regex(r"\d+-.*"))

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from delegation.audit.events import Events
+from delegation.audit.packing import unpacked
 from delegation.domain.errors import Cause, NotPermitted, SubjectTokenRejected, Unavailable
 from delegation.domain.locks import EVERYTHING, Kind, Target, milliseconds
 from delegation.domain.parties import Identity
 from delegation.ledger.ledger import Description, Limits, RedisLedger
-from delegation.ledger.partitions import fingerprint
+from delegation.ledger.partitions import entry
 from tests.parties import (
     ALICE,
     CALENDAR_API,
@@ -45,7 +46,7 @@ def refused_by(ledger, delegation):
 
 def place(delegation):
     """How the list of live exchanges names one."""
-    return fingerprint(Target.subject(delegation.subject)) + delegation.id.encode()
+    return entry(delegation.subject, delegation.id)
 
 
 def test_an_exchange_is_recorded_with_its_place_and_its_event(ledger, evidence, raw):
@@ -72,8 +73,22 @@ def test_an_exchange_is_recorded_with_its_place_and_its_event(ledger, evidence, 
     assert raw.zrange(partition.live, 0, -1) == [place(delegation)]
     [event] = evidence.read(partition.number, "events", count=10)
     assert event.number == 1
-    assert delegation.id.encode() in event.event
+    assert unpacked(event.event)["decision"] == delegation.id
     assert event.at == known.recorded_at
+
+
+def test_a_typical_record_is_short(ledger, raw):
+    """The store holds one for each live exchange; where it were longer than 506, it takes 640."""
+    first = decide(ledger)
+    ledger.record(first, a_case())
+    second = decide_next(ledger, first)
+    ledger.record(second, a_case())
+
+    partition = PARTITIONS.of(ALICE)
+    length = [raw.strlen(partition.record(one.id)) for one in (first, second)]
+    assert length[0] <= 480
+    assert length[1] - length[0] <= 250
+    assert [len(place) for place in raw.zrange(partition.live, 0, -1)] == [20, 20]
 
 
 def test_a_record_ends_with_its_token(ledger, raw):
@@ -368,7 +383,7 @@ def test_a_voided_record_is_dead_and_says_so_once(ledger, evidence, raw):
     partition = PARTITIONS.of(ALICE)
     assert not raw.exists(partition.record(delegation.id), partition.live)
     events = evidence.read(partition.number, "events", count=10)
-    assert [b'"not_issued"' in event.event for event in events] == [False, True]
+    assert [unpacked(event.event)["type"] for event in events] == ["exchange", "not_issued"]
 
 
 SUFFIX = "A" * 22

@@ -7,6 +7,6 @@ if problem then return answer(problem) end
 local packed = redis.call('GET', KEYS[3])
 if not packed then return answer('unknown') end
 
-local record = cmsgpack.unpack(packed)
+local record = read_record(packed)
 local why = dead(record.lineage, KEYS[2], milliseconds())
-return answer(why or 'ok', record.lineage[1].a, record.detail)
+return answer(why or 'ok', record.lineage.links[1][2], record.detail)

@@ -4,7 +4,9 @@
 -- end `e` (nil: none), whether it reaches `p`arents and `l`ogins; and of those that have ended, the
 -- latest ends: `i` for what we issued, `p` for foreign parents, `l` for foreign logins.
 --
--- A link of a lineage is {t = its targets, 16 bytes each; a = issued at; f = foreign; l = logged in at}.
+-- A lineage is {targets = those of all its links, each of them once, places = where each of these is,
+-- links = its own and what it grew from}. A link is {which of the targets, a byte each; issued at; and
+-- where it is foreign, logged in at}.
 
 local TARGET = 16
 
@@ -43,8 +45,9 @@ local function enter(entry, id, lock, now)
 end
 
 local function reaches(link, issued, parents, logins)
-  if not link.f then return issued and link.a <= issued end
-  return (parents and link.a <= parents) or (logins and link.l <= logins)
+  local issued_at, logged_in_at = link[2], link[3]
+  if not logged_in_at then return issued and issued_at <= issued end
+  return (parents and issued_at <= parents) or (logins and logged_in_at <= logins)
 end
 
 -- 'locked' where a lock stands on the link, 'lineage_dead' where one that has ended reaches it.
@@ -61,21 +64,47 @@ local function killed(link, entry, now)
   return verdict
 end
 
+-- The place of a target in a lineage, which gets it if it does not have it yet.
+local function place_in(lineage, target)
+  local place = lineage.places[target]
+  if not place then
+    place = #lineage.targets + 1
+    lineage.targets[place], lineage.places[target] = target, place
+  end
+  return place
+end
+
+-- A lineage of these *targets*, 16 bytes each, and *links*.
+local function lineage_of(targets, links)
+  local lineage = {targets = {}, places = {}, links = links}
+  for start = 1, #targets, TARGET do
+    place_in(lineage, string.sub(targets, start, start + TARGET - 1))
+  end
+  return lineage
+end
+
+-- A link with these *targets*, for a lineage, which gets them. There are no more of them than a byte can
+-- tell: where there were, this would fail.
+local function link_in(lineage, targets, issued_at, logged_in_at)
+  local which = {}
+  for start = 1, #targets, TARGET do
+    which[#which + 1] = place_in(lineage, string.sub(targets, start, start + TARGET - 1))
+  end
+  return {string.char(unpack(which)), issued_at, logged_in_at}
+end
+
 -- nil while the lineage is alive at *now*. A standing lock is the answer before one that has ended.
 local function dead(lineage, locks, now)
-  local fields, owners = {}, {}
-  for _, link in ipairs(lineage) do
-    for start = 1, #link.t, TARGET do
-      fields[#fields + 1] = string.sub(link.t, start, start + TARGET - 1)
-      owners[#fields] = link
+  local entries, verdict, has_any = redis.call('HMGET', locks, unpack(lineage.targets)), nil, false
+  for _, packed in ipairs(entries) do has_any = has_any or packed end
+  if not has_any then return nil end  -- nearly always
+  for _, link in ipairs(lineage.links) do
+    for _, place in ipairs({string.byte(link[1], 1, -1)}) do
+      local packed = entries[place]
+      local why = packed and killed(link, cmsgpack.unpack(packed), now)
+      if why == 'locked' then return why end
+      verdict = why or verdict
     end
-  end
-  local entries, verdict = redis.call('HMGET', locks, unpack(fields)), nil
-  for position, link in ipairs(owners) do
-    local packed = entries[position]
-    local why = packed and killed(link, cmsgpack.unpack(packed), now)
-    if why == 'locked' then return why end
-    verdict = why or verdict
   end
   return verdict
 end
