@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+from delegation import ratelimits
 from delegation.domain.parties import is_name
+from delegation.domain.rates import Per, Rate, Rates
 from delegation.domain.registry import usual_admin_audience
 from delegation.domain.resources import is_resource_uri
 from delegation.proxies import TrustedProxies
@@ -78,6 +81,20 @@ class Settings:
     metrics_bind: str | None = None
     audit_key: Path | None = None
     audit_directory: Path | None = None
+    traces: bool = False
+    limit_per_client: tuple[Rate, ...] = ()
+    limit_per_client_and_subject: tuple[Rate, ...] = ()
+    limit_per_grant: tuple[Rate, ...] = ()
+
+    @property
+    def rates(self) -> Rates:
+        """The rate limits that are in force, by what they count."""
+        given = {
+            Per.CLIENT: self.limit_per_client,
+            Per.CLIENT_AND_SUBJECT: self.limit_per_client_and_subject,
+            Per.GRANT: self.limit_per_grant,
+        }
+        return {per: rates for per, rates in given.items() if rates}
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -217,6 +234,22 @@ def _redis_timeout(text: str) -> float:
     return float(text)
 
 
+def _traces(text: str) -> bool:
+    if text not in {"otlp", "none"}:
+        raise ValueError("must be otlp or none")
+    if text == "none":
+        return False
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ValueError(
+            "is otlp, which is not installed: pip install 'mcp-delegation[tracing]', or none"
+        )
+    return True
+
+
 SETTINGS = (
     Setting(
         name="ISSUER",
@@ -278,9 +311,27 @@ SETTINGS = (
         default="60",
     ),
     Setting(
+        name="LIMIT_PER_CLIENT",
+        meaning="how many exchanges a client may make; unset: as many as it likes, and so for the "
+        "next two",
+        read=ratelimits.parse,
+    ),
+    Setting(
+        name="LIMIT_PER_CLIENT_AND_SUBJECT",
+        meaning="how many a client may make for one subject: others have as many for the same one",
+        read=ratelimits.parse,
+    ),
+    Setting(
+        name="LIMIT_PER_GRANT",
+        meaning="how many a client may make under one grant; what the grant itself says in "
+        "`rate_limit` holds besides",
+        read=ratelimits.parse,
+    ),
+    Setting(
         name="TRUSTED_PROXIES",
         meaning="the networks of the proxies in front of us: what these say in `X-Forwarded-For` "
-        "is where a request came from; for all others it is the peer",
+        "is where a request came from, and in `X-Request-Id` what it is called; for all others "
+        "it is the peer",
         read=TrustedProxies.parse,
         default="none",
     ),
@@ -300,6 +351,12 @@ SETTINGS = (
         name="METRICS_BIND",
         meaning="where `/metrics` is served, to whoever can reach it: host:port; unset: nowhere",
         read=_metrics_bind,
+    ),
+    Setting(
+        name="TRACES",
+        meaning="whether requests are traced: otlp, to where the variables `OTEL_...` say, or none",
+        read=_traces,
+        default="none",
     ),
     Setting(
         name="AUDIT_KEY",

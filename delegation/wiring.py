@@ -25,7 +25,8 @@ from delegation.domain.exchange import Exchange
 from delegation.domain.introspection import Introspection
 from delegation.domain.registry import Registry
 from delegation.domain.revocation import Revocation
-from delegation.jose.jwks import ForeignKeys
+from delegation.jose.fetch import Fetcher
+from delegation.jose.jwks import ForeignKeys, fetching
 from delegation.jose.keyring import Keyring, Status, read_private
 from delegation.jose.keys import ALGORITHMS
 from delegation.jose.signer import JwtSigner
@@ -39,6 +40,7 @@ from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.partitions import Partitions
 from delegation.ledger.presence import RedisPresence
+from delegation.ledger.quota import RedisQuota
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from delegation.metrics.meter import Meter
@@ -49,10 +51,12 @@ from delegation.registry.loader import Parser, Snapshot, load, parse, snapshot
 from delegation.registry.problems import RegistryInvalid
 from delegation.registry.published import published
 from delegation.settings import Settings
+from delegation.tracing.untraced import Processor, Untraced
 from delegation.watch import Watched, sight
 from delegation.web.admin.app import create_admin_app
 from delegation.web.admin.service import AdminService, LoadedRegistry, PublicKey
 from delegation.web.app import create_app
+from delegation.web.named import request_named
 from delegation.web.service import Service
 
 T = TypeVar("T")
@@ -92,15 +96,17 @@ def application(
     remembered beyond this process. *meter* measures it: by itself, for nobody. Raises what its
     parts raise where they can neither be loaded nor remembered.
     """
-    configure_logging()
+    tracing = _tracing(settings)
+    configure_logging(*tracing.processors)
     remembered, measured = last_good or (lambda _: LastGood()), meter or Meter(Tally())
+    tracing.hear(measured)
     store = connect(settings, measured)
     ledger = make_ledger(store, settings, measured)
 
     def fetched(owner: str, succeeded: bool) -> None:  # noqa: FBT001
         measured.keys_fetched(owner, succeeded, registry())
 
-    foreign_keys = _foreign_keys(store, ledger, measured, fetched)
+    foreign_keys = _foreign_keys(store, ledger, measured, tracing, fetched)
 
     def issuing(document: bytes) -> _Issuing:
         keyring = Keyring.parse(document)
@@ -115,7 +121,8 @@ def application(
                 ledger=ledger,
                 signer=signer,
                 clock=_now,
-                stopwatch=measured.stopwatch,
+                stopwatch=tracing.stopwatch(measured.stopwatch),
+                quota=RedisQuota(store, settings.rates),
             ),
             introspection=Introspection(tokens=verifier, exchanges=ledger),
             revocation=Revocation(
@@ -155,9 +162,9 @@ def application(
         Service(
             issuer=settings.issuer,
             registry=registry,
-            exchange=lambda request, case: keys().exchange(request, case),
-            introspect=lambda token, case: keys().introspection(token, case),
-            revoke=lambda token, case: keys().revocation(token, case),
+            exchange=tracing.exchanging(lambda request, case: keys().exchange(request, case)),
+            introspect=tracing.concerning(lambda token, case: keys().introspection(token, case)),
+            revoke=tracing.concerning(lambda token, case: keys().revocation(token, case)),
             assertions=JwtVerifier(keyring=keys().keyring, keys=foreign_keys, clock=_now),
             assertion_algorithms=frozenset(ALGORITHMS),
             ledger=ledger,
@@ -167,18 +174,19 @@ def application(
             meter=measured,
         )
     )
-    return _behind(settings.trusted_proxies, app)
+    return tracing.around(_behind(settings.trusted_proxies, app))
 
 
 def admin_application(
     settings: Settings, *, last_good: Callable[[str], LastGood] | None = None
 ) -> Flask:
     """The admin API, ready to serve; it reads registry and keys anew as `application` does."""
-    configure_logging()
+    tracing = _tracing(settings)
+    configure_logging(*tracing.processors)
     remembered = last_good or (lambda _: LastGood())
     store = connect(settings)
     ledger = make_ledger(store, settings)
-    foreign_keys = _foreign_keys(store, ledger, Meter(Tally()))
+    foreign_keys = _foreign_keys(store, ledger, Meter(Tally()), tracing)
     loaded = _watched_files(settings, remembered(REGISTRY))
     keys = Watched(
         SIGNING_KEYS,
@@ -207,12 +215,13 @@ def admin_application(
             administration=administration(store, registry),
             presence=RedisPresence(store),
             alarms=RedisAlarms(store),
+            quota=RedisQuota(store, settings.rates),
             trail=_trail(store, settings),
             public_keys=lambda: _public(keys()),
             problems=lambda: [*loaded.problems(), *keys.problems(), *ledger.problems()],
         )
     )
-    return _behind(settings.trusted_proxies, app)
+    return tracing.around(_behind(settings.trusted_proxies, app))
 
 
 def local_admin_application(settings: Settings, store: Store, *, user: str) -> Flask:
@@ -248,6 +257,7 @@ def local_admin_application(settings: Settings, store: Store, *, user: str) -> F
             administration=administration(store, registry),
             presence=RedisPresence(store),
             alarms=RedisAlarms(store),
+            quota=RedisQuota(store, settings.rates),
             trail=_trail(store, settings),
             public_keys=lambda: _public(Keyring.load(settings.signing_keys)),
             problems=make_ledger(store, settings).problems,
@@ -296,6 +306,7 @@ def _foreign_keys(
     store: Store,
     ledger: RedisLedger,
     meter: Meter,
+    tracing: Untraced,
     fetched: Callable[[str, bool], None] | None = None,
 ) -> ForeignKeys:
     """Other parties' keys; where all of a party's are replaced, one alarm for all workers."""
@@ -309,7 +320,18 @@ def _foreign_keys(
             meter.alarm(Cause.KEYS_REPLACED)
 
     cooldown = SharedCooldown(store.server, seconds=_REFETCH_COOLDOWN)
-    return ForeignKeys(cooldown, replaced=replaced, fetched=fetched)
+    fetch = fetching(Fetcher(around=tracing.fetching))
+    return ForeignKeys(cooldown, fetch=fetch, replaced=replaced, fetched=fetched)
+
+
+def _tracing(settings: Settings) -> Untraced:
+    if not settings.traces:
+        return Untraced()
+    # Only here: it is an extra, and takes its time.
+    from delegation.tracing.exporting import exporting  # noqa: PLC0415
+    from delegation.tracing.traced import Traced  # noqa: PLC0415
+
+    return Traced(exporting())
 
 
 def sealer(
@@ -402,10 +424,15 @@ def _since(keyring: Keyring) -> dict[str, list[int | None]]:
     }
 
 
-def configure_logging() -> None:
-    """Log JSON lines to standard error; what came from outside is escaped by the form itself."""
+def configure_logging(*further: Processor) -> None:
+    """Log JSON lines to standard error; what came from outside is escaped by the form itself.
+
+    Each has the id of the request that it is about, and what *further* processors add.
+    """
     structlog.configure(
         processors=[
+            request_named,
+            *further,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(),

@@ -21,6 +21,9 @@ PATIENCE = 5.0
 be waited for longer belongs behind a proxy that buffers.
 """
 
+_WHOLE = 64 * 1024
+"""Bytes up to which an answer is sent in one piece; ours are far below."""
+
 LAST_ORDERS = 5.0
 """Seconds in which a worker that is told to stop answers those who are waiting already."""
 
@@ -42,7 +45,8 @@ class Worker(SyncWorker):
     def run(self) -> None:
         """Serve; when told to stop, until nobody is waiting any more, or for `LAST_ORDERS`.
 
-        Who waits has been accepted by the kernel in our name, and would be reset.
+        Who waits has been accepted by the kernel in our name, and would be reset. Who comes later
+        is refused at once, long before the process has ended: a proxy then asks another instance.
         """
         super().run()
         until = time.monotonic() + LAST_ORDERS
@@ -51,6 +55,8 @@ class Worker(SyncWorker):
                 self.notify()
                 with contextlib.suppress(ConnectionAbortedError):
                     self.accept(self.sockets[0])
+        for listener in self.sockets:
+            listener.close()
         close_logs()
 
     def wait(self, timeout: float) -> Any:
@@ -65,10 +71,17 @@ class Worker(SyncWorker):
 
     def handle(self, listener: Any, client: Any, addr: object) -> None:
         """Serve one request, unless it stops half-way."""
-        connection = _Connection(fileno=client.detach())
+        # Told what it is, Python need not ask the kernel.
+        kind = client.family, client.type, client.proto
+        connection = _Connection(*kind, fileno=client.detach())
         # Python's own timeout would cost a call of poll for every read and write.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE))
         super().handle(listener, connection, addr)
+
+    def handle_request(self, listener: Any, req: Any, client: Any, addr: object) -> None:
+        """Answer it. Where all that was sent has been read, there is nothing left to wait for."""
+        super().handle_request(listener, req, client, addr)
+        client.is_done = getattr(req.body.reader, "length", None) == 0
 
     def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002
         """Answer a request that never reached the application, and log what kind of error it
@@ -81,16 +94,41 @@ class Worker(SyncWorker):
 
 
 class _Connection(socket.socket):
-    """A connection on which silence means that the peer has gone.
+    """A connection on which silence means that the peer has gone, and an answer is sent whole.
 
-    Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone.
+    Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone. It sends head
+    and body one after the other; and it waits, for two seconds at most, until the peer has closed:
+    a worker that waits serves nobody else. To wait is for what the peer may still be sending
+    (RFC 9112 §9.6): where it *is done*, that is nothing.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_done = False
+        self._unsent = bytearray()
+
     def recv(self, *args: Any) -> bytes:
+        if self.is_done:
+            return b""
         try:
             return super().recv(*args)
         except BlockingIOError:
             raise ConnectionResetError(errno.ECONNRESET, "the peer is silent") from None
+
+    def sendall(self, data: Any, *args: Any) -> None:
+        self._unsent += data
+        if len(self._unsent) > _WHOLE:
+            self._send(*args)
+
+    def shutdown(self, how: int) -> None:
+        self._send()
+        if not self.is_done:
+            super().shutdown(how)
+
+    def _send(self, *args: Any) -> None:
+        unsent, self._unsent = self._unsent, bytearray()
+        if unsent:
+            super().sendall(unsent, *args)
 
 
 def _timeval(seconds: float) -> bytes:

@@ -1,6 +1,7 @@
 """The world that an exchange needs, in memory: small, honest, and quick to look into."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -62,6 +63,17 @@ class ListLedger:
         self._meet_trouble()
         self.recorded.append((delegation, case))
 
+    @contextmanager
+    def recording(self, delegation: Delegation, case: Case) -> Iterator[None]:
+        """Remember it once what happens inside has happened."""
+        try:
+            yield
+        except Exception:
+            self.record(delegation, case)
+            self.void(delegation, case)
+            raise
+        self.record(delegation, case)
+
     def void(self, delegation: Delegation, case: Case) -> None:
         """Remember that an exchange came to nothing."""
         self._meet_trouble()
@@ -118,6 +130,20 @@ def _recorded(delegation: Delegation) -> RecordedExchange:
         scope=delegation.scope,
         parent=delegation.parent.id if delegation.parent.is_ours else None,
     )
+
+
+@dataclass
+class ListQuota:
+    """Remembers what was taken; refuses or fails where *trouble* is put in its way."""
+
+    trouble: Exception | None = None
+    taken: list[tuple[Delegation, Case]] = field(default_factory=list)
+
+    def take(self, delegation: Delegation, case: Case) -> None:
+        """Remember it."""
+        self.taken.append((delegation, case))
+        if self.trouble is not None:
+            raise self.trouble
 
 
 @dataclass

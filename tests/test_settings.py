@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from delegation.domain.rates import Per, Rate
 from delegation.proxies import TrustedProxies
 from delegation.settings import SETTINGS, Settings, SettingsInvalid
 from delegation.storeurl import StoreUrl
@@ -198,6 +199,26 @@ WRONG = {
     "REDIS_TIMEOUT": ["0", "0.0", "1.1", "-1", "nan", "inf", "1e-1", ".5", "0.5s"],
     "MAX_UNDRAINED_EVENTS": ["0", "1e4"],
     "REFUSALS_PER_MINUTE": ["0", "60/m"],
+    "LIMIT_PER_CLIENT": [
+        "600",
+        "many/minute",
+        "-1/minute",
+        "0/minute",
+        "1.5/minute",
+        "1/fortnight",
+        "1/0 minutes",
+        "1 per 0 hours",
+        "1/year",
+        "1/31 days",
+        "1000000001/day",
+        "1/minute;",
+        "1/second:;5/minute",
+        "1/minute; 2/60 seconds",
+        "none",
+        9 * "9" * 1000 + "/day",
+    ],
+    "LIMIT_PER_CLIENT_AND_SUBJECT": ["0/hour"],
+    "LIMIT_PER_GRANT": ["0/hour"],
     "TRUSTED_PROXIES": ["*", "10.0.0.1/8", "0.0.0.0/0", "proxy.example.com", "none,unix"],
 }
 
@@ -233,6 +254,23 @@ def test_a_wrong_value_is_refused(name: str, value: str) -> None:
 def test_a_right_value_is_taken_as_it_is(name: str, value: str) -> None:
     """Nothing is trimmed or normalised."""
     assert getattr(settings(**{name: value}), name.lower()) == value
+
+
+def test_rate_limits() -> None:
+    """In the notation that people know, each of what it counts; by itself nothing is limited."""
+    found = settings(
+        LIMIT_PER_CLIENT="600/minute",
+        LIMIT_PER_CLIENT_AND_SUBJECT="10/second; 5000/day",
+        LIMIT_PER_GRANT="1 per 2 hours",
+    )
+
+    assert found.rates == {
+        Per.CLIENT: (Rate(600, 60),),
+        Per.CLIENT_AND_SUBJECT: (Rate(10, 1), Rate(5000, 86_400)),
+        Per.GRANT: (Rate(1, 7200),),
+    }
+    assert settings(LIMIT_PER_GRANT="1/day").rates == {Per.GRANT: (Rate(1, 86_400),)}
+    assert settings().rates == {}
 
 
 def test_a_store_of_several_servers() -> None:

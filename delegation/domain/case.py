@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from delegation.domain.delegations import Delegation
 from delegation.domain.parties import Client
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
@@ -40,12 +41,14 @@ class Origin:
     """Where a request came from: an *address*, and its trace (W3C Trace Context).
 
     The address is the peer's, or what the trusted proxies in front of us say of theirs; empty where
-    there is none. *claimed* is `None` where the client says nothing of its call.
+    there is none. *claimed* is `None` where the client says nothing of its call. *request_id* is
+    what a trusted proxy calls the request, if it does.
     """
 
     address: str
     traceparent: str | None = None
     claimed: Claimed | None = None
+    request_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,3 +66,4 @@ class Case:
     request: ExchangeRequest | None = None
     subject: VerifiedToken | None = None
     actor: VerifiedActor | None = None
+    delegation: Delegation | None = None

@@ -16,8 +16,9 @@ from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
 class Delegation:
     """What has been decided: all that the record, the event and the token need to know.
 
-    *parent* is the subject token. *rates* are the grant's own. *limits* names what cut the scope or the lifetime, and where.
-    *shadow* is what would have been decided with the grants in shadow, where that differs.
+    *parent* is the subject token. *limits* names what cut the scope or the lifetime, and where.
+    *rates* are the grant's own. *shadow* is what would have been decided with the grants in shadow,
+    where that differs.
     """
 
     id: str

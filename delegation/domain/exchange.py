@@ -1,7 +1,6 @@
 """The use case: trade a subject token for one narrower token, recorded before it leaves."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,17 +8,18 @@ from delegation.domain.case import Case, ExchangeRequest
 from delegation.domain.errors import ActorTokenRejected, Cause, Refused
 from delegation.domain.locks import milliseconds
 from delegation.domain.policy import delegate
-from delegation.domain.ports import Clock, Ledger, TokenSigner, TokenVerifier
+from delegation.domain.ports import Clock, Ledger, Quota, TokenSigner, TokenVerifier
 from delegation.domain.tokens import IssuedToken
 
 
 class Stage(StrEnum):
-    """The stages of an exchange, in their order."""
+    """The stages of an exchange, in their order: to record is to send, to confirm is to be told."""
 
     VERIFY = "verify"
     DECIDE = "decide"
     RECORD = "record"
     SIGN = "sign"
+    CONFIRM = "confirm"
 
 
 Lap = Callable[[Stage], None]
@@ -34,19 +34,22 @@ def _untimed() -> Lap:
 class Exchange:
     """Trade a subject token for a token that lets the client act for its subject (RFC 8693).
 
-    *stopwatch* is asked when an exchange begins, for somebody to tell of its stages.
+    *stopwatch* is asked when an exchange begins, for somebody to tell of its stages. *quota* counts
+    what is about to be recorded.
     """
 
     verifier: TokenVerifier
     ledger: Ledger
     signer: TokenSigner
     clock: Clock
+    quota: Quota
     stopwatch: Callable[[], Lap] = _untimed
 
     def __call__(self, request: ExchangeRequest, case: Case) -> IssuedToken:
         """The issued token, which is recorded. Raises a `Refused`, or `Unavailable`.
 
-        Verifying is I/O and comes first; deciding is pure; recording and signing come last.
+        Verifying is I/O and comes first; deciding is pure; recording comes last. The token is
+        signed while its record is on its way, and dropped where that is refused.
         """
         lap = self.stopwatch()
         case.request = request
@@ -55,7 +58,7 @@ class Exchange:
             case.actor = self.verifier.actor(request.actor_token, case.registry)
         lap(Stage.VERIFY)
 
-        delegation = delegate(
+        case.delegation = delegation = delegate(
             subject,
             case.actor,
             by=case.client,
@@ -67,15 +70,13 @@ class Exchange:
         )
         lap(Stage.DECIDE)
 
+        self.quota.take(delegation, case)
         self._use_up_actor_token(case)
-        self.ledger.record(delegation, case)
-        lap(Stage.RECORD)
-        try:
+        with self.ledger.recording(delegation, case):
+            lap(Stage.RECORD)
             issued = self.signer.sign(delegation)
-        except Exception:
-            self.ledger.void(delegation, case)
-            raise
-        lap(Stage.SIGN)
+            lap(Stage.SIGN)
+        lap(Stage.CONFIRM)
         return issued
 
     def _use_up_actor_token(self, case: Case) -> None:
@@ -97,11 +98,27 @@ class Exchange:
             raise ActorTokenRejected(Cause.ALREADY_USED, issuer=actor.issuer)
 
 
-@contextmanager
-def refusals_recorded(ledger: Ledger, case: Case) -> Iterator[None]:
-    """Write the event of any refusal that happens inside, and give it its decision's id."""
-    try:
-        yield
-    except Refused as refused:
-        refused.decision = ledger.refuse(refused, case)
-        raise
+class RefusalsRecorded:
+    """A context that writes the event of any refusal inside, and gives it its decision's id.
+
+    *told* is told of each, once it is recorded.
+    """
+
+    __slots__ = ("_case", "_ledger", "_told")
+
+    def __init__(
+        self, ledger: Ledger, case: Case, *, told: Callable[[Refused, Case], None] | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._case = case
+        self._told = told
+
+    def __enter__(self) -> None:
+        """Nothing is refused yet."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        """Raises `Unavailable` where it cannot be written: then there is no answer at all."""
+        if isinstance(error, Refused):
+            error.decision = self._ledger.refuse(error, self._case)
+            if self._told is not None:
+                self._told(error, self._case)

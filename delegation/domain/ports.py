@@ -1,6 +1,7 @@
 """What the exchange needs of the world, each as narrow as its use."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -13,6 +14,7 @@ from delegation.domain.evidence import Event, EventFilter, Explained
 from delegation.domain.exchanges import Filter, RecordedExchange
 from delegation.domain.locks import BookedLock, Durability, LockOrder, Target
 from delegation.domain.parties import Identity, VerifiedAssertion
+from delegation.domain.rates import Rate, Usage
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import IssuedToken, PresentedToken, VerifiedActor, VerifiedToken
 
@@ -78,16 +80,14 @@ class Ledger(Protocol):
         """An id for an exchange on behalf of *root*: unguessable, and it tells the place."""
         ...
 
-    def record(self, delegation: Delegation, case: Case) -> None:
+    def recording(self, delegation: Delegation, case: Case) -> AbstractContextManager[object]:
         """Record the exchange and its event, in one step, unless a lock or its lineage forbids it.
 
-        Raises `SubjectTokenRejected` where the lineage is dead or the token was already used,
-        `ActorTokenRejected` where the actor token is dead, `NotPermitted` where a lock stands.
+        What is done in the context is done meanwhile: only at its end is the exchange recorded, and
+        nothing may leave before. It raises `SubjectTokenRejected` where the lineage is dead or the
+        token was already used, `ActorTokenRejected` where the actor token is dead, `NotPermitted`
+        where a lock stands. Where the context fails by itself, the record is killed, with an event.
         """
-        ...
-
-    def void(self, delegation: Delegation, case: Case) -> None:
-        """Kill the record of an exchange whose token could not be signed, with an event."""
         ...
 
     def refuse(self, refused: Refused, case: Case) -> str:
@@ -99,6 +99,36 @@ class Ledger(Protocol):
 
         It stays taken *until* then, which must not be before the artefact expires. *nonce* is this
         attempt's own: the same nonce gets the same answer again. Times are in milliseconds.
+        """
+        ...
+
+
+class Quota(Protocol):
+    """Counts exchanges against the rates that are in force."""
+
+    def take(self, delegation: Delegation, case: Case) -> None:
+        """Count an exchange that is to be made, or raise `TooManyExchanges`, or `Unavailable`.
+
+        All rates together, in one step: where one is used up, nothing is counted. The same request
+        is counted once.
+        """
+        ...
+
+
+class QuotaUsage(Protocol):
+    """Tells what is used of the rates that are in force."""
+
+    def usage(
+        self,
+        client: str,
+        *,
+        subject: Identity | None = None,
+        grant: str | None = None,
+        rates: Sequence[Rate] = (),
+    ) -> Sequence[Usage]:
+        """What *client* uses: of its own rates, and of those for the subject and grant named.
+
+        *rates* are the grant's own. Nothing is counted. Raises `Unavailable`.
         """
         ...
 
@@ -264,7 +294,7 @@ class Presence(Protocol):
 
 
 class EventWriter(Protocol):
-    """Puts decisions into the words of the audit trail; each answer is one JSON object."""
+    """Puts decisions into the words of the audit trail, each as it is to stand in the store."""
 
     def granted(self, delegation: Delegation, case: Case) -> bytes:
         """The event of an exchange."""
@@ -293,7 +323,7 @@ class Cooldown(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
-    """An event in the store: its *number* in the stream, *at* in milliseconds, *event* in JSON.
+    """An event as it stands in the store: its *number* in the stream, *at* in milliseconds.
 
     Numbers have no gaps; where the store was laid out anew, *epoch* tells one number from another.
     """

@@ -1,10 +1,12 @@
 """The verbs of the ledger: each one round trip, each all or nothing."""
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import orjson
 
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
@@ -22,8 +24,8 @@ from delegation.domain.locks import Target, milliseconds
 from delegation.domain.parties import Identity
 from delegation.domain.ports import EventWriter
 from delegation.domain.tokens import VerifiedToken
-from delegation.ledger import scripts
-from delegation.ledger.partitions import Partition, fingerprint
+from delegation.ledger import detail, scripts
+from delegation.ledger.partitions import Partition, entry, fingerprint
 from delegation.ledger.store import Store, must_be_ok
 
 
@@ -79,6 +81,22 @@ class RedisLedger:
 
     def record(self, delegation: Delegation, case: Case) -> None:
         """Record the exchange and its event, and list it, unless its lineage or a lock forbids."""
+        self._begin_record(delegation, case)()
+
+    @contextmanager
+    def recording(self, delegation: Delegation, case: Case) -> Iterator[None]:
+        """Record it while something is made; that may leave where this ends, and not before."""
+        confirm = self._begin_record(delegation, case)
+        try:
+            yield
+        except Exception:
+            confirm()
+            self.void(delegation, case)
+            raise
+        confirm()
+
+    def _begin_record(self, delegation: Delegation, case: Case) -> Callable[[], None]:
+        """Send what is to be recorded; what is returned waits, and raises where it was refused."""
         parent, origin, actor = delegation.parent, delegation.origin(), delegation.actor_origin()
         partition = self._partitions.of(delegation.subject)
         keys = [
@@ -92,7 +110,7 @@ class RedisLedger:
             if self._partitions.of_exchange(parent.id) != partition:
                 raise SubjectTokenRejected(Cause.LINEAGE_DEAD)
             keys.append(partition.record(parent.id))
-        status = self._store.ask(
+        answer = self._store.begin(
             scripts.RECORD,
             partition,
             keys,
@@ -101,7 +119,7 @@ class RedisLedger:
                 milliseconds(delegation.decided_at),
                 milliseconds(delegation.expires_at),
                 _fingerprints(delegation.targets()),
-                _detail(delegation),
+                detail.written(delegation),
                 self._events.granted(delegation, case),
                 int(delegation.single_use),
                 self._limits.undrained_events,
@@ -112,14 +130,19 @@ class RedisLedger:
                 b"" if actor is None else _fingerprints(actor.targets),
                 b"" if actor is None else actor.issued_at,
                 b"" if actor is None else actor.logged_in_at,
-                _root(delegation),
+                entry(delegation.subject, delegation.id),
                 b"" if origin is None else _named(parent),
                 parent.id if origin is None else b"",
             ),
-        )[0]
-        if status in _REFUSALS:
-            raise _REFUSALS[status](grant=delegation.grant, resource=delegation.resource)
-        must_be_ok(status)
+        )
+
+        def confirm() -> None:
+            status = answer()[0]
+            if status in _REFUSALS:
+                raise _REFUSALS[status](grant=delegation.grant, resource=delegation.resource)
+            must_be_ok(status)
+
+        return confirm
 
     def void(self, delegation: Delegation, case: Case) -> None:
         """Kill the record of an exchange whose token could not be signed, with an event."""
@@ -130,8 +153,8 @@ class RedisLedger:
             partition.events,
         ]
         event = self._events.not_issued(delegation, case)
-        entry = _root(delegation) + delegation.id.encode()
-        must_be_ok(self._store.ask(scripts.VOID, partition, keys, (entry, event))[0])
+        arguments = (entry(delegation.subject, delegation.id), event)
+        must_be_ok(self._store.ask(scripts.VOID, partition, keys, arguments)[0])
 
     def refuse(self, refused: Refused, case: Case) -> str:
         """Write the event of a refusal, within its client's cap; the decision's id.
@@ -165,9 +188,9 @@ class RedisLedger:
             return Description(alive=False)
         if status not in _REFUSALS:
             must_be_ok(status)
-        recorded_at, detail = rest
+        recorded_at, written = rest
         return Description(
-            alive=status == b"ok", recorded_at=int(recorded_at), detail=json.loads(detail)
+            alive=status == b"ok", recorded_at=int(recorded_at), detail=detail.read(written)
         )
 
     def claim(self, owner: str, artefact: str, *, nonce: str, issued_at: int, until: int) -> bool:
@@ -254,26 +277,7 @@ def _fingerprints(targets: frozenset[Target]) -> bytes:
     return b"".join(map(fingerprint, targets))
 
 
-def _root(delegation: Delegation) -> bytes:
-    return fingerprint(Target.subject(delegation.subject))
-
-
 def _named(parent: VerifiedToken) -> bytes:
-    """A foreign token as the lineage of events names it."""
-    return json.dumps({"iss": parent.issuer, "id": parent.id}).encode()
-
-
-def _detail(delegation: Delegation) -> bytes:
-    """What an administrator will want to see of a live exchange."""
-    subject = delegation.subject
-    detail = {
-        "subject": [subject.issuer, subject.subject],
-        "actors": [[one.identity.issuer, one.identity.subject] for one in delegation.actors],
-        "client": delegation.client,
-        "agent": delegation.parent.agent,
-        "resource": delegation.resource,
-        "grant": delegation.grant,
-        "scope": sorted(delegation.scope),
-        "parent": delegation.parent.id if delegation.parent.is_ours else None,
-    }
-    return json.dumps(detail, separators=(",", ":")).encode()
+    """A foreign token as lineages name it: its id, and its issuer where it is not the subject's."""
+    is_usual = parent.issuer == parent.subject.issuer
+    return orjson.dumps([parent.id] if is_usual else [parent.id, parent.issuer])

@@ -23,6 +23,7 @@ from redis.exceptions import TimeoutError as LostReplyError
 from redis.sentinel import MasterNotFoundError
 
 from delegation.ledger.batch import Answers, Command
+from delegation.ledger.line import Lines
 from delegation.ledger.topology import Topology
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class Routing:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
+        self._lines = Lines()
 
     def send(self, key: str, command: Callable[[redis.Redis], T]) -> T:
         """What came of *command* at the primary of *key*."""
@@ -77,6 +79,34 @@ class Routing:
                     connection.execute_command("ASKING")
                     return command(connection)
         raise ClusterError("sent on too often")
+
+    def begin(self, key: str, command: Command) -> Callable[[], Any]:
+        """Send *command* to the primary of *key*; what is returned reads what it was answered.
+
+        It goes down a line that the thread keeps for one command at a time. All is raised there.
+        """
+        try:
+            client = self._topology.primary(key)
+        except FAILURES as failure:
+            return _failing(failure)
+        try:
+            line = self._lines.to(client)
+            line.send(command)
+        except FAILURES as failure:
+            self._failed(client, failure)
+            return _failing(failure)
+
+        def answer() -> Any:
+            try:
+                return line.read()
+            except (MovedError, AskError):
+                # Nothing was run there. Who is asked again says so again, and is believed.
+                return self.send(key, lambda client: client.execute_command(*command))
+            except FAILURES as failure:
+                self._failed(client, failure)
+                raise
+
+        return answer
 
     def send_all(
         self, commands: Sequence[tuple[str, Command]], batch: Batch[T]
@@ -133,6 +163,17 @@ class Routing:
         try:
             yield
         except RedisError as error:
-            if is_unanswered(error) or isinstance(error, (ClusterDownError, ReadOnlyError)):
-                self._topology.lost(client)
+            self._failed(client, error)
             raise
+
+    def _failed(self, client: redis.Redis, error: Exception) -> None:
+        """Have it looked up anew, where it is not the primary any more."""
+        if is_unanswered(error) or isinstance(error, (ClusterDownError, ReadOnlyError)):
+            self._topology.lost(client)
+
+
+def _failing(failure: Exception) -> Callable[[], Any]:
+    def answer() -> Any:
+        raise failure
+
+    return answer

@@ -64,12 +64,29 @@ class Server:
 
     def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Any]:
         """Run a script; its answer. Raises `Unavailable`."""
+        return self.begin(script, keys, arguments)()
+
+    def begin(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> Callable[[], list[Any]]:
+        """Send a script, and do not wait: what is returned waits, and then does as `run`.
+
+        A thread begins one thing at a time; what is not waited for is given up at the next.
+        """
         began = perf_counter()
-        answer: list[Any] = self._ask(
-            keys[0], lambda client: _evaluate(client, script, keys, arguments)
-        )
-        if self._meter is not None:
-            self._meter.ledger_answered(perf_counter() - began)
+        answered = self._routing.begin(keys[0], _command(script, keys, arguments))
+
+        def again() -> Any:
+            return self._routing.send(
+                keys[0], lambda client: _evaluate(client, script, keys, arguments)
+            )
+
+        def answer() -> list[Any]:
+            found: list[Any] = self._surely(answered, again)
+            if self._meter is not None:
+                self._meter.ledger_answered(perf_counter() - began)
+            return found
+
         return answer
 
     def run_all(self, script: Script, calls: Sequence[Call]) -> list[list[Any]]:
@@ -103,14 +120,21 @@ class Server:
 
     def evicts(self) -> bool:
         """Whether a full server drops what it knows. Raises `Unavailable`."""
-        return self._surely(lambda: any(self._routing.everywhere(_evicts)))
+
+        def ask() -> bool:
+            return any(self._routing.everywhere(_evicts))
+
+        return self._surely(ask, ask)
 
     def close(self) -> None:
         """Close every connection."""
         self._routing.close()
 
     def _ask(self, key: str, command: Callable[[redis.Redis], T]) -> T:
-        return self._surely(lambda: self._routing.send(key, command))
+        def send() -> T:
+            return self._routing.send(key, command)
+
+        return self._surely(send, send)
 
     def _run_together(
         self, script: Script, calls: Sequence[Call], batch: Batch[T]
@@ -122,16 +146,20 @@ class Server:
             (_, *answers), outcome = batch(client, [("SCRIPT LOAD", script.source), *commands])
             return answers, outcome
 
-        return self._surely(lambda: self._routing.send_all(commands, with_script))
+        def send() -> list[tuple[Any, T]]:
+            return self._routing.send_all(commands, with_script)
 
-    def _surely(self, send: Callable[[], T]) -> T:
+        return self._surely(send, send)
+
+    def _surely(self, send: Callable[[], T], again: Callable[[], T]) -> T:
+        """What came of *send*; where its reply was lost, or there is no such script, of *again*."""
         try:
             try:
                 return send()
             except FAILURES as error:
-                if not is_lost(error):
+                if not (is_lost(error) or isinstance(error, NoScriptError)):
                     raise
-                return send()
+                return again()
         except FAILURES as error:  # full, read-only, loading, out of rights, ...
             problem = UNREACHABLE if is_unanswered(error) else UNWELL
             if self._meter is not None:

@@ -3,7 +3,7 @@
 import atexit
 import time
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any
@@ -15,29 +15,37 @@ from delegation.metrics.catalogue import BUCKETS, Metric
 INTERVAL = 1.0
 """Seconds between two writings: what a worker counts last is lost if it is killed."""
 
+_NOTED = 10_000
+"""What is noted at most before it is added up: where nobody writes, it must not grow."""
+
 _Series = tuple[Metric, tuple[str, ...]]
 
 _BOUNDS = [*map(str, BUCKETS), "+Inf"]
 
 
 class Tally:
-    """Counts, without a system call: an exchange is measured a dozen times. Safe under threads."""
+    """Counts, without a system call: an exchange is measured a dozen times. Safe under threads.
+
+    What is counted is only noted at first, for that takes no lock, and added up when it is written.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self._added: deque[tuple[_Series, int]] = deque()
+        self._taken: deque[tuple[_Series, float]] = deque()
         self._forget()
 
     def add(self, metric: Metric, labels: tuple[str, ...] = (), amount: int = 1) -> None:
         """Count *amount* more."""
-        with self._lock:
-            self._counts[metric, labels] += amount
+        self._added.append(((metric, labels), amount))
+        if len(self._added) > _NOTED:
+            self._add_up()
 
     def observe(self, metric: Metric, labels: tuple[str, ...], seconds: float) -> None:
         """Note that something took so long."""
-        with self._lock:
-            buckets, total = self._observed[metric, labels]
-            buckets[bisect_left(BUCKETS, seconds)] += 1
-            total[0] += seconds
+        self._taken.append(((metric, labels), seconds))
+        if len(self._taken) > _NOTED:
+            self._add_up()
 
     def set(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         """From now on it is *value*."""
@@ -46,6 +54,7 @@ class Tally:
 
     def write(self, place: "Place") -> None:
         """Move all that was counted since the last time to *place*."""
+        self._add_up()
         with self._lock:
             counts, observed, gauges = self._counts, self._observed, self._gauges
             self._forget()
@@ -60,6 +69,17 @@ class Tally:
         now = time.time()
         for (metric, labels), value in gauges.items():
             place.value(metric, "", labels).set(value, now)
+
+    def _add_up(self) -> None:
+        with self._lock:
+            while self._added:
+                series, amount = self._added.popleft()
+                self._counts[series] += amount
+            while self._taken:
+                series, seconds = self._taken.popleft()
+                buckets, total = self._observed[series]
+                buckets[bisect_left(BUCKETS, seconds)] += 1
+                total[0] += seconds
 
     def _forget(self) -> None:
         self._counts: defaultdict[_Series, int] = defaultdict(int)

@@ -1,15 +1,15 @@
 """The web application: which addresses there are, and what answers at each."""
 
 import time
-from time import perf_counter
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 
 from delegation.web import answers
 from delegation.web.errors import Boundary
 from delegation.web.limits import Seconds
 from delegation.web.metadata import metadata_of, metadata_path
+from delegation.web.named import answer_named
 from delegation.web.plain import PlainApp
 from delegation.web.server import Server
 from delegation.web.service import Service
@@ -50,9 +50,14 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
             return answers.private(503, {"status": "not ready", "problems": problems})
         return answers.private(200, {"status": "ready"})
 
-    app = PlainApp("delegation")
+    def finish(response: Response, seconds: float) -> Response:
+        # What there is no view for is one thing: strangers make up addresses.
+        endpoint = request.endpoint or "none"
+        service.meter.requested(endpoint, response.status_code, seconds)
+        return answer_named(response)
+
+    app = PlainApp("delegation", finish=finish)
     app.register_error_handler(Exception, Boundary(seconds, service.meter))
-    _time(app, service)
     path = urlsplit(issuer).path
     app.add_url_rule(f"{path}/token", view_func=token, methods=["POST"])
     app.add_url_rule(f"{path}/introspect", view_func=introspect, methods=["POST"])
@@ -62,18 +67,3 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     app.add_url_rule("/livez", view_func=livez)
     app.add_url_rule("/readyz", view_func=readyz)
     return app
-
-
-def _time(app: Flask, service: Service) -> None:
-    """Measure every request by the name of its view; what none is there for is one thing."""
-
-    def begin() -> None:
-        g.began = perf_counter()
-
-    def end(response: Response) -> Response:
-        endpoint = request.endpoint or "none"
-        service.meter.requested(endpoint, response.status_code, perf_counter() - g.began)
-        return response
-
-    app.before_request(begin)
-    app.after_request(end)

@@ -1,8 +1,7 @@
 """Authlib's server, held to RFC 6749: it dispatches, and reads nothing of a request by itself."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -16,7 +15,7 @@ from authlib.oauth2.rfc6749.errors import InsecureTransportError
 from delegation.domain.alarms import Alarm
 from delegation.domain.case import Case
 from delegation.domain.errors import ALARMING, Cause, InvalidRequest, Refused
-from delegation.domain.exchange import refusals_recorded
+from delegation.domain.exchange import RefusalsRecorded
 from delegation.domain.registry import Registry
 from delegation.web import answers
 from delegation.web.clients import (
@@ -140,18 +139,15 @@ class Server(AuthorizationServer):
             raise
         return client
 
-    @contextmanager
-    def refusals_recorded(self, case: Case) -> Iterator[None]:
-        """Write the event of any refusal that happens inside; what alarms is in the log as well."""
-        try:
-            with refusals_recorded(self._service.ledger, case):
-                yield
-        except Refused as refused:
-            if refused.cause in ALARMING:
-                self._service.meter.alarm(refused.cause)
-                decision = refused.decision
-                self._alarm("alarm", cause=refused.cause, client=case.client.id, decision=decision)
-            raise
+    def refusals_recorded(self, case: Case) -> RefusalsRecorded:
+        """A context whose refusals have their events; those that alarm are in the log as well."""
+        return RefusalsRecorded(self._service.ledger, case, told=self._refused)
+
+    def _refused(self, refused: Refused, case: Case) -> None:
+        if refused.cause in ALARMING:
+            self._service.meter.alarm(refused.cause)
+            decision = refused.decision
+            self._alarm("alarm", cause=refused.cause, client=case.client.id, decision=decision)
 
     def handle_response(
         self,

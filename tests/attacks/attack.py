@@ -32,6 +32,7 @@ SCOPE = Refusal(400, "invalid_scope", "not_permitted")
 NOT_ENABLED = Refusal(400, "unauthorized_client", "not_permitted")
 GRANT_TYPE = Refusal(400, "unsupported_grant_type")
 CLIENT = Refusal(401, "invalid_client")
+RATE_LIMITED = Refusal(429, "temporarily_unavailable", "rate_limited")
 BRAKE = Refusal(429, "temporarily_unavailable")
 UNAVAILABLE = Refusal(503, "temporarily_unavailable")
 
@@ -47,6 +48,7 @@ _DESCRIPTIONS = {
     NOT_ENABLED: "the client may not use token exchange",
     GRANT_TYPE: "the grant type is not supported",
     CLIENT: "client authentication failed",
+    RATE_LIMITED: "too many exchanges; try again later",
     BRAKE: "try again later",
     UNAVAILABLE: "try again later",
 }

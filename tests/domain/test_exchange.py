@@ -1,6 +1,7 @@
 """The use case: what happens in which order, and what when a step fails."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from delegation.domain.errors import (
     SubjectTokenRejected,
     Unavailable,
 )
-from delegation.domain.exchange import Exchange, refusals_recorded
+from delegation.domain.exchange import Exchange, RefusalsRecorded
 from delegation.domain.locks import milliseconds
 from delegation.domain.parties import Identity
 from delegation.domain.registry import Registry
@@ -27,6 +28,7 @@ from delegation.domain.tokens import (
     VerifiedActor,
     VerifiedToken,
 )
+from tests.fakes import ListQuota
 from tests.parties import (
     ALICE,
     CALENDAR_MCP,
@@ -65,7 +67,9 @@ class Surroundings:
 
     def exchange(self, request: ExchangeRequest, case: Case) -> IssuedToken:
         """Trade, in these surroundings."""
-        trade = Exchange(verifier=self, ledger=self, signer=self, clock=self.clock)
+        trade = Exchange(
+            verifier=self, ledger=self, signer=self, clock=self.clock, quota=ListQuota()
+        )
         return trade(request, case)
 
     def subject(self, token: PresentedToken, registry: Registry) -> VerifiedToken:
@@ -97,10 +101,17 @@ class Surroundings:
         assert root == ALICE
         return "exchange-1"
 
-    def record(self, delegation: Delegation, case: Case) -> None:
-        """Record an exchange."""
+    @contextmanager
+    def recording(self, delegation: Delegation, case: Case) -> Iterator[None]:
+        """Record an exchange: sent at first, confirmed or voided at last."""
         self._do("record")
         assert case.subject is delegation.parent
+        try:
+            yield
+        except Exception:
+            self.voided.append(delegation)
+            raise
+        self._do("confirm")
         self.recorded.append(delegation)
 
     def sign(self, delegation: Delegation) -> IssuedToken:
@@ -113,12 +124,6 @@ class Surroundings:
             scope=delegation.scope,
             lifetime=300,
         )
-
-    def void(self, delegation: Delegation, case: Case) -> None:
-        """Kill a record."""
-        self._do("void")
-        assert case.subject is delegation.parent
-        self.voided.append(delegation)
 
     def refuse(self, refused: Refused, case: Case) -> str:
         """Write the event of a refusal."""
@@ -133,13 +138,16 @@ class Surroundings:
             raise self.failure
 
 
-def test_an_exchange_is_recorded_before_it_is_signed() -> None:
-    """Verified, decided, recorded, signed; the clock is read once, after verification."""
+def test_an_exchange_is_recorded_before_its_token_leaves() -> None:
+    """Verified, decided, sent to be recorded, signed meanwhile, and confirmed.
+
+    The clock is read once, after verification.
+    """
     world, case = Surroundings(), a_case()
 
     token = world.exchange(a_request(), case)
 
-    assert world.done == ["verify", "clock", "new_id", "record", "sign"]
+    assert world.done == ["verify", "clock", "new_id", "record", "sign", "confirm"]
     assert [delegation.id for delegation in world.recorded] == [token.id] == ["exchange-1"]
     assert world.recorded[0].decided_at == NOW
     assert world.recorded[0].scope == token.scope
@@ -162,6 +170,9 @@ def test_a_case_is_told_what_is_understood() -> None:
         pytest.param("clock", ["verify", "clock"], id="clock"),
         pytest.param("new_id", ["verify", "clock", "new_id"], id="new-id"),
         pytest.param("record", ["verify", "clock", "new_id", "record"], id="record"),
+        pytest.param(
+            "confirm", ["verify", "clock", "new_id", "record", "sign", "confirm"], id="confirm"
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -169,10 +180,10 @@ def test_a_case_is_told_what_is_understood() -> None:
     [Unavailable("ledger"), SubjectTokenRejected(Cause.LINEAGE_DEAD), RuntimeError("a bug")],
     ids=["unavailable", "refused", "a-bug"],
 )
-def test_nothing_is_signed_unless_it_is_recorded(
+def test_no_token_leaves_unless_it_is_recorded(
     failing: str, done: list[str], failure: Exception
 ) -> None:
-    """Whatever fails before, and however: it is raised as it is, and nothing follows."""
+    """Whatever fails, and however: it is raised as it is, and nothing follows."""
     world, case = Surroundings(failing=failing, failure=failure), a_case()
 
     with pytest.raises(type(failure)) as caught:
@@ -201,8 +212,8 @@ def test_a_record_that_cannot_be_signed_is_voided() -> None:
     with pytest.raises(RuntimeError, match="no key"):
         world.exchange(a_request(), a_case())
 
-    assert world.done[-3:] == ["record", "sign", "void"]
-    assert world.voided == world.recorded
+    assert world.done[-2:] == ["record", "sign"]
+    assert [delegation.id for delegation in world.voided] == ["exchange-1"]
 
 
 def test_a_refusal_is_recorded_and_told_its_decision() -> None:
@@ -210,7 +221,7 @@ def test_a_refusal_is_recorded_and_told_its_decision() -> None:
     world, case = Surroundings(), a_case()
     refused = NotPermitted(Cause.NO_GRANT)
 
-    with pytest.raises(NotPermitted) as caught, refusals_recorded(world, case):
+    with pytest.raises(NotPermitted) as caught, RefusalsRecorded(world, case):
         raise refused
 
     assert caught.value is refused
@@ -223,7 +234,7 @@ def test_a_refusal_that_cannot_be_recorded_is_no_answer() -> None:
     world = Surroundings(failing="refuse", failure=Unavailable("ledger"))
     refused = NotPermitted(Cause.NO_GRANT)
 
-    with pytest.raises(Unavailable), refusals_recorded(world, a_case()):
+    with pytest.raises(Unavailable), RefusalsRecorded(world, a_case()):
         raise refused
 
     assert refused.decision is None
@@ -234,7 +245,7 @@ def test_only_refusals_are_recorded_as_such(failure: Exception) -> None:
     """Where there is no answer, there is no decision."""
     world = Surroundings()
 
-    with pytest.raises(type(failure)), refusals_recorded(world, a_case()):
+    with pytest.raises(type(failure)), RefusalsRecorded(world, a_case()):
         raise failure
 
     assert world.done == []
@@ -244,7 +255,7 @@ def test_where_nothing_is_refused_nothing_is_recorded() -> None:
     """And the block's own result stands."""
     world = Surroundings()
 
-    with refusals_recorded(world, a_case()):
+    with RefusalsRecorded(world, a_case()):
         token = world.exchange(a_request(), a_case())
 
     assert token.id == "exchange-1"
@@ -260,7 +271,7 @@ def test_an_actor_token_is_used_up_once_the_exchange_is_decided() -> None:
 
     assert world.done == [
         *("verify", "verify_actor", "clock", "new_id"),
-        *("claim", "record", "sign"),
+        *("claim", "record", "sign", "confirm"),
     ]
     assert case.actor == world.recorded[0].actor_token == an_actor()
 
@@ -342,10 +353,11 @@ def test_nothing_is_recorded_or_signed_where_a_step_before_fails(
 @pytest.mark.parametrize(
     ("failing", "told"),
     [
-        ("", ["verify", "decide", "record", "sign"]),
+        ("", ["verify", "decide", "record", "sign", "confirm"]),
         ("verify", []),
         ("record", ["verify", "decide"]),
         ("sign", ["verify", "decide", "record"]),
+        ("confirm", ["verify", "decide", "record", "sign"]),
     ],
 )
 def test_who_takes_the_time_is_told_of_each_stage(failing: str, told: list[str]) -> None:
@@ -356,11 +368,12 @@ def test_who_takes_the_time_is_told_of_each_stage(failing: str, told: list[str])
         ledger=world,
         signer=world,
         clock=world.clock,
+        quota=ListQuota(),
         stopwatch=lambda: lambda stage: heard.append((stage.value, world.done[-1])),
     )
 
     with suppress(RuntimeError):
         exchange(a_request(), a_case())
 
-    steps = {"verify": "verify", "decide": "new_id", "record": "record", "sign": "sign"}
-    assert heard == [(stage, steps[stage]) for stage in told]
+    steps = {"decide": "new_id"}
+    assert heard == [(stage, steps.get(stage, stage)) for stage in told]

@@ -4,11 +4,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPResponse
 from types import SimpleNamespace
 from typing import Any
 
+import gunicorn.util
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
@@ -138,3 +140,81 @@ def test_a_flood_of_garbage_is_sampled(worker: Worker, capfd: pytest.CaptureFixt
 
     written = capfd.readouterr()
     assert 1 <= len((written.err + written.out).splitlines()) <= 50
+
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: sts.example\r\nContent-Length: 4\r\n\r\nbody"
+
+
+def _handled(worker: Worker, request: bytes, application: Any) -> Iterator[bytes]:
+    """What the peer of a connection gets for *request*, piece by piece; it never hangs up."""
+    worker.wsgi = application
+    # Of such a pair each piece that is sent is received as one.
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, socket.socket() as listener:
+        theirs.send(request)
+        worker.handle(listener, ours, ("192.0.2.1", 7))
+        while piece := theirs.recv(1 << 20):
+            yield piece
+
+
+def _reading(body: bytes) -> Any:
+    """An application that reads all, and answers *body*."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        assert environ["wsgi.input"].read(4) == b"body"
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    return application
+
+
+def _waiting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    close_graceful = gunicorn.util.close_graceful
+    monkeypatch.setattr(gunicorn.util, "close_graceful", partial(close_graceful, timeout=seconds))
+
+
+@pytest.fixture(name="_patient")
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a peer to hang up waits for as long as a test can take."""
+    _waiting(monkeypatch, 3600)
+
+
+@pytest.mark.usefixtures("_patient")
+def test_an_answer_is_sent_whole_and_nobody_is_waited_for(worker: Worker) -> None:
+    """Head and body in one piece; then it is over, although the peer has not hung up."""
+    (answer,) = _handled(worker, REQUEST, _reading(b"answer"))
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nanswer")
+
+
+@pytest.mark.usefixtures("_patient")
+def test_a_long_answer_is_not_gathered(worker: Worker) -> None:
+    """What is larger than any of ours goes out as it comes."""
+    body = bytes(range(256)) * 512
+
+    pieces = list(_handled(worker, REQUEST, _reading(body)))
+
+    assert b"".join(pieces).endswith(b"\r\n\r\n" + body)
+
+
+def test_who_is_still_sending_is_heard_out(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that comes before all was read would be lost where the connection is reset."""
+    heard = []
+
+    def refusing(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("413 Content Too Large", [("Content-Length", "0")])
+        return []
+
+    class Spied(delegation.worker._Connection):  # noqa: SLF001
+        def recv(self, *args: Any) -> bytes:
+            heard.append(self.is_done)
+            return super().recv(*args)
+
+    monkeypatch.setattr(delegation.worker, "_Connection", Spied)
+    _waiting(monkeypatch, 0.01)
+
+    (answer,) = _handled(worker, REQUEST, refusing)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert heard[1:] == [False]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from delegation.domain.errors import Cause, SubjectTokenRejected
+from delegation.domain.errors import Cause, SubjectTokenRejected, TooManyExchanges
 from delegation.metrics.tally import Place
+from tests.fakes import ListQuota
 from tests.metrics.conftest import Bench
 from tests.parties import CALENDAR_API, CALENDAR_MCP
 from tests.web.endpoint import MCP, WRONG_SECRET, Endpoint, asserting, basic, form, post
@@ -45,6 +46,17 @@ def test_what_is_refused(bench: Bench, sts: Endpoint) -> None:
     }
     assert counted(bench, sts, REQUESTS) == {"token 400": 2}
     assert counted(bench, sts, ALARMS) == {"presented_by_another_client": 1}
+
+
+def test_what_is_too_much(bench: Bench) -> None:
+    """By which limit it is."""
+    sts = Endpoint(quota=ListQuota(TooManyExchanges(Cause.LIMIT_PER_GRANT)))
+    sts.ask()
+
+    assert counted(bench, sts, EXCHANGES) == {
+        f"{CALENDAR_MCP} refused limit_per_grant {CALENDAR_API}": 1
+    }
+    assert counted(bench, sts, REQUESTS) == {"token 429": 1}
 
 
 def test_an_assertion_that_was_used(bench: Bench, sts: Endpoint) -> None:

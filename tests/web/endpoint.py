@@ -18,7 +18,7 @@ from delegation.domain.delegations import Delegation
 from delegation.domain.exchange import Exchange
 from delegation.domain.introspection import Introspection
 from delegation.domain.parties import Identity
-from delegation.domain.ports import Clock, Ledger
+from delegation.domain.ports import Clock, Ledger, Quota
 from delegation.domain.revocation import Revocation
 from delegation.domain.tokens import VerifiedToken
 from delegation.jose.signer import JwtSigner
@@ -31,7 +31,15 @@ from delegation.metrics.meter import Meter
 from delegation.metrics.tally import Tally
 from delegation.web.app import create_app
 from delegation.web.service import Service
-from tests.fakes import Counter, HeldClock, ListLedger, ListLocks, PlainSigner, TableVerifier
+from tests.fakes import (
+    Counter,
+    HeldClock,
+    ListLedger,
+    ListLocks,
+    ListQuota,
+    PlainSigner,
+    TableVerifier,
+)
 from tests.parties import (
     CALENDAR_API,
     CALENDAR_API_CLIENT,
@@ -129,6 +137,7 @@ class Endpoint:
         ledger: Ledger | None = None,
         store: Store | None = None,
         clock: Clock | None = None,
+        quota: Quota | None = None,
     ) -> None:
         self.tokens: dict[str, VerifiedToken | Exception] = {ALICES_TOKEN: a_verified_token()}
         self.ledger = ListLedger()
@@ -150,6 +159,7 @@ class Endpoint:
             ledger=used_ledger,
             signer=self.signer,
             clock=used_clock,
+            quota=quota or ListQuota(),
         )
         service = Service(
             issuer=issuer,
@@ -218,9 +228,11 @@ class RunningClock:
 class Live(Endpoint):
     """The service with a real ledger, in real time."""
 
-    def __init__(self, ledger: RedisLedger, store: Store | None = None) -> None:
+    def __init__(
+        self, ledger: RedisLedger, store: Store | None = None, quota: Quota | None = None
+    ) -> None:
         self.running = RunningClock()
-        super().__init__(ledger=ledger, store=store, clock=self.running)
+        super().__init__(ledger=ledger, store=store, clock=self.running, quota=quota)
         self.tokens[ALICES_TOKEN] = a_verified_token(now=datetime.now(UTC))
 
 

@@ -1,6 +1,5 @@
 """Revocation: a client ends what was issued to it, and all that came from it; nothing of others."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from structlog.testing import capture_logs
 
+from delegation.audit.packing import unpacked
 from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Cause, Unavailable
 from delegation.domain.locks import Target, milliseconds
@@ -295,7 +295,7 @@ def test_its_event_is_written_once(live: Live, ledger: RedisLedger, evidence: Ev
     revoke(live, token)
 
     events = [
-        json.loads(stored.event)
+        unpacked(stored.event)
         for number, stream in evidence.streams()
         for stored in evidence.read(number, stream, count=100)
     ]

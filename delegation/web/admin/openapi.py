@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -26,8 +27,9 @@ _KEY = {
 }
 
 
+@cache
 def document() -> dict[str, Any]:
-    """The whole document."""
+    """The whole document: always the same one, made when it is first asked for."""
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.address, {})[operation.method.lower()] = _described(operation)

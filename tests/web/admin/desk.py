@@ -15,6 +15,7 @@ from delegation.audit.reading import Reader
 from delegation.audit.segments import Segments
 from delegation.domain.administration import Administration, Capability
 from delegation.domain.delegations import Delegation
+from delegation.domain.rates import Rates
 from delegation.domain.registry import Registry
 from delegation.domain.tokens import format_scope
 from delegation.domain.trust import AdminIssuer
@@ -25,6 +26,7 @@ from delegation.ledger.exchanges import RedisExchanges
 from delegation.ledger.ledger import RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.presence import RedisPresence
+from delegation.ledger.quota import RedisQuota
 from delegation.ledger.store import Store
 from delegation.web.admin.app import create_admin_app
 from delegation.web.admin.service import AdminService, LoadedRegistry, PublicKey
@@ -83,6 +85,7 @@ class Desk:
         ledger: RedisLedger,
         *,
         segments: Segments | None = None,
+        rates: Rates | None = None,
         **registry: Any,
     ) -> None:
         self.staff = Staff()
@@ -113,6 +116,7 @@ class Desk:
             administration=self.administration,
             presence=self.presence,
             alarms=RedisAlarms(store),
+            quota=RedisQuota(store, rates or {}),
             trail=Inquiry(Reader(Evidence(store), segments)),
             public_keys=lambda: [
                 PublicKey(

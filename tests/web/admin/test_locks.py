@@ -1,12 +1,12 @@
 """Stopping: of what, how, by whom, how often; what it reaches, and by when it is complete."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import redis
 
+from delegation.audit.packing import unpacked
 from delegation.domain.administration import Capability
 from delegation.domain.errors import LockIncomplete, Unavailable
 from delegation.domain.exchanges import Filter
@@ -52,7 +52,7 @@ TARGETS: dict[str, dict[str, Any]] = {
 def events(raw: "redis.Redis[bytes]") -> list[dict[str, Any]]:
     """Every event of an administrative act."""
     streams = raw.keys("dlg:*:events")
-    found = [json.loads(fields[b"event"]) for one in streams for _, fields in raw.xrange(one)]
+    found = [unpacked(fields[b"event"]) for one in streams for _, fields in raw.xrange(one)]
     return [event for event in found if event["type"] in {"lock", "lift"}]
 
 
