@@ -1,7 +1,5 @@
 """The one path to belief: makes verified tokens and assertions of presented ones, or refuses."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
@@ -54,7 +52,7 @@ class JwtVerifier:
         Raises `SubjectTokenRejected`; `Unavailable` if keys are out of reach. That the token is
         addressed to the client that presents it has not been checked.
         """
-        with _rejecting(SubjectTokenRejected) as known:
+        with _Rejecting(SubjectTokenRejected) as known:
             digest = digest_of(token.value)
             remembered = self._memory.find(digest, registry)
             if remembered is not None:
@@ -78,7 +76,7 @@ class JwtVerifier:
         Raises `ActorTokenRejected`; `Unavailable` if keys are out of reach. Neither who may present
         it nor that a one-time id is used for the first time has been checked.
         """
-        with _rejecting(ActorTokenRejected) as known:
+        with _Rejecting(ActorTokenRejected) as known:
             unverified = parse(token.value)
             _must_not_be_delegated(unverified)
             issuer = name(unverified.claims.get("iss"), "iss")
@@ -124,7 +122,7 @@ class JwtVerifier:
 
         Raises `AdministratorRejected`; `Unavailable` if keys are out of reach.
         """
-        with _rejecting(AdministratorRejected) as known:
+        with _Rejecting(AdministratorRejected) as known:
             unverified = parse(value)
             issuer = name(unverified.claims.get("iss"), "iss")
             profile = self._admin_profile(issuer, registry)
@@ -189,19 +187,27 @@ class JwtVerifier:
         return key, profile.read(unverified)
 
 
-@contextmanager
-def _rejecting(
-    rejected: type[Refused] | type[AdministratorRejected],
-) -> Iterator[dict[str, object]]:
-    """Turn what is wrong with a token into its refusal, with what was *known* of it by then."""
-    known: dict[str, object] = {}
-    try:
-        yield known
-    except TokenFault as fault:
-        raise rejected(fault.cause, **known, **fault.detail) from fault
-    except _MISREAD as error:
-        problem = type(error).__name__
-        raise rejected(Cause.TOKEN_CLAIMS, **known, problem=problem) from error
+class _Rejecting:
+    """A context that turns what is wrong with a token into its refusal.
+
+    What was *known* of the token by then is a part of that.
+    """
+
+    __slots__ = ("_known", "_rejected")
+
+    def __init__(self, rejected: type[Refused] | type[AdministratorRejected]) -> None:
+        self._rejected = rejected
+        self._known: dict[str, object] = {}
+
+    def __enter__(self) -> dict[str, object]:
+        return self._known
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, TokenFault):
+            raise self._rejected(error.cause, **self._known, **error.detail) from error
+        if isinstance(error, _MISREAD):
+            problem = type(error).__name__
+            raise self._rejected(Cause.TOKEN_CLAIMS, **self._known, problem=problem) from error
 
 
 def _must_not_be_delegated(actor: UnverifiedToken) -> None:

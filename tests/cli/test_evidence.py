@@ -335,7 +335,7 @@ def test_a_store_that_is_laid_out_otherwise(environment: dict[str, str], directo
     )
 
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err.startswith("ledger: the store has layout version 1 with 64 partitions; ")
+    assert ran.err.startswith("ledger: the store has layout version 2 with 64 partitions; ")
     assert ran.err.endswith(": nothing is issued.\n")
 
 

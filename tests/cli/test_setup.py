@@ -101,8 +101,8 @@ def test_laying_out_again(sound: dict[str, str]) -> None:
     assert (again.status, again.out) == (0, "The store was laid out already.\n")
     assert other.status == 1
     assert other.err == (
-        "ledger: the store has layout version 1 with 64 partitions; "
-        "this service expects version 1 with 8: nothing was changed.\n"
+        "ledger: the store has layout version 2 with 64 partitions; "
+        "this service expects version 2 with 8: nothing was changed.\n"
     )
 
 

@@ -23,6 +23,7 @@ from delegation.domain.errors import Cause, NotPermitted
 from delegation.domain.exchanges import Filter
 from delegation.domain.locks import EVERYTHING, Target
 from delegation.domain.ports import WorkerReport
+from delegation.domain.rates import Per, Rate
 from delegation.ledger.alarms import RedisAlarms
 from delegation.ledger.cooldown import SharedCooldown
 from delegation.ledger.evidence import Evidence
@@ -31,6 +32,7 @@ from delegation.ledger.layout import initialize
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.locks import RedisLocks
 from delegation.ledger.presence import RedisPresence
+from delegation.ledger.quota import RedisQuota
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.audit.trails import KEY
@@ -99,6 +101,9 @@ def used(raw: "redis.Redis[bytes]") -> set[str]:
     return found - {"config|resetstat", *UNSEEN}
 
 
+RATES = {Per.CLIENT: [Rate(1, 60)]}
+
+
 def test_the_service_has_what_it_uses(service: Store, raw: "redis.Redis[bytes]") -> None:
     """Exchange, second hop, one-time use, refusal, alarm, revocation, health; no other command."""
     ledger = RedisLedger(service, events=Events(), limits=Limits(refusals_per_minute=1))
@@ -118,6 +123,7 @@ def test_the_service_has_what_it_uses(service: Store, raw: "redis.Redis[bytes]")
         ledger.claim("c", "assertion", nonce="n", issued_at=now, until=now + later)
     for _ in range(2):
         ledger.refuse(NotPermitted(Cause.NO_GRANT), a_case())
+    RedisQuota(service, RATES).take(first, a_case())
     ledger.sound(Alarm(cause=Cause.ALREADY_USED, about="calendar-mcp"))
     assert ledger.problems() == []
     presence = RedisPresence(service, patience=100)
@@ -162,6 +168,7 @@ def test_the_admin_api_has_what_it_uses(
     alarms = RedisAlarms(admin)
     assert len(alarms.page(None, count=10).items) == sum(alarms.counts().values()) == 1
     assert RedisPresence(admin).workers() == []
+    assert [one.used for one in RedisQuota(admin, RATES).usage("calendar-mcp")] == [0]
     assert own.problems() == []
     assert SharedCooldown(admin.server, seconds=60).begin("https://login.example.com")
 

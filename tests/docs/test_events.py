@@ -1,7 +1,6 @@
 """The page on events is true: its examples run on events that a real store wrote."""
 
-import json
-
+from delegation.audit.packing import unpacked
 from delegation.ledger.evidence import Evidence
 from delegation.ledger.ledger import RedisLedger
 from delegation.web.limits import SampledLog
@@ -31,7 +30,7 @@ def test_the_examples_run(ledger: RedisLedger, evidence: Evidence) -> None:
     ledger.record(second, a_case())
     found = evidence.read(PARTITIONS.of(ALICE).number, "events", count=10)
 
-    names = {"events": [json.loads(one.event) for one in found]}
+    names = {"events": [unpacked(one.event) for one in found]}
     run(PAGE, names | {"first": first.id, "second": second.id})
 
 

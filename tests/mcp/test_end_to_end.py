@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from delegation.audit.packing import unpacked
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP, NOTES_MCP
 from delegation.ledger.evidence import Evidence
 from tests.mcp.servers import FRAMEWORKS, Build
@@ -124,7 +125,7 @@ def _event(world: McpWorld, exchange: str) -> dict[str, Any]:
     """That of an exchange, which stands in the partition that its id names."""
     partition = int(exchange.partition("-")[0])
     stored = Evidence(world.world.store).read(partition, "events", count=1_000)
-    events: list[dict[str, Any]] = [json.loads(each.event) for each in stored]
+    events: list[dict[str, Any]] = [unpacked(each.event) for each in stored]
     return next(each for each in events if each.get("decision") == exchange)
 
 
