@@ -210,7 +210,8 @@ _REMEDIES = {
         "`delegation ledger replay-locks` if it has lost what it knew"
     ),
     "other_layout_version": (
-        "the store was laid out by another version of the service: run that version"
+        "the store was laid out by a release with another layout: run that release; or seal what "
+        "is left with it, empty the store, and run `delegation ledger replay-locks`"
     ),
     "other_number_of_partitions": (
         "the store has another number of partitions: set DELEGATION_PARTITIONS to it"

@@ -23,12 +23,14 @@ def orders(records: Iterable[Record], *, now: datetime) -> list[LockOrder]:
     found: dict[str, LockOrder] = {}
     for record in records:
         event, at = record.event or {}, milliseconds(datetime.fromisoformat(record.at))
+        # Ordered again in a store of another number of partitions it is the same lock elsewhere.
+        lock = str(event.get("lock")).partition("-")[2]
         if event.get("type") == "lock":
-            found[event["lock"]] = _order(event, at)
-        elif event.get("type") == "lift" and event["lock"] in found:
-            lifted = found.pop(event["lock"])
+            found[lock] = _order(event, at)
+        elif event.get("type") == "lift" and lock in found:
+            lifted = found.pop(lock)
             if not event["mistaken"]:
-                found[lifted.id] = _ended(lifted, at)
+                found[lock] = _ended(lifted, at)
     moment = milliseconds(now)
     return [order for order in found.values() if _stops_something(order, moment)]
 

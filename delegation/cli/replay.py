@@ -1,7 +1,9 @@
 """Putting the stops of an audit trail into a store that has lost them."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from delegation.domain.errors import LockIncomplete
 from delegation.domain.locks import LockOrder
 from delegation.domain.ports import LockConflict, Locks
 from delegation.ledger.layout import LayoutDiffers, initialize, make_ready
+from delegation.ledger.partitions import Partitions
 
 
 @click.command("replay-locks", short_help="Order the stops of an audit trail again.")
@@ -40,6 +43,7 @@ def replay_locks(directory: Path) -> None:
     except OSError as error:
         give_up(f"{because(error)}: nothing was ordered.")
     with connected() as store:
+        wanted = [*_placed(wanted, store.partitions)]
         try:
             initialize(store.server, store.partitions, ready=False)
             done = _order_all(wiring.locks(store), wanted)
@@ -63,6 +67,13 @@ def replay_locks(directory: Path) -> None:
         )
     if done < len(wanted):
         sys.exit(1)
+
+
+def _placed(wanted: Iterable[LockOrder], partitions: Partitions) -> Iterator[LockOrder]:
+    """Each with the id that it has here; a lock on an exchange that cannot be here is left out."""
+    for order in wanted:
+        with suppress(ValueError):
+            yield replace(order, id=partitions.placed(order.id, order.target))
 
 
 def _order_all(locks: Locks, wanted: Iterable[LockOrder]) -> int:

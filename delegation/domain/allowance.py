@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 
 from delegation.domain.errors import (
@@ -211,6 +212,7 @@ def _hand_over(subject: VerifiedToken, acting: Identity, grant: Grant) -> ActorC
     return chain.handed_to(Actor(identity=acting))
 
 
+@lru_cache(1024)
 def _size(chain: ActorChain) -> int:
     return len(json.dumps(chain.as_claim()))
 

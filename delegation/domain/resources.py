@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from delegation.domain.errors import Cause, InvalidTarget
@@ -47,6 +48,7 @@ class Targets:
             raise InvalidTarget(Cause.TARGET_MALFORMED)
 
 
+@lru_cache(1024)
 def is_resource_uri(value: str) -> bool:
     """Whether *value* is an https URI without fragment or userinfo (http on loopback only)."""
     if len(value) > _TARGET_LIMIT or not _URI.fullmatch(value):

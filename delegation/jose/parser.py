@@ -14,7 +14,8 @@ from delegation.jose.strict_json import read_object
 MAX_LENGTH = 16 * 1024
 """Characters in a token. An actor chain of the permitted size fits many times over."""
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_PARTS = 3
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _KEY_ID = re.compile(r"[A-Za-z0-9._~+/=:@#-]{1,128}")
 
 _ALPHABET = bytes.maketrans(b"-_", b"+/")
@@ -76,10 +77,7 @@ def parse(value: str) -> UnverifiedToken:
     """
     if len(value) > MAX_LENGTH:
         raise TokenFault(Cause.TOKEN_TOO_LARGE, length=len(value))
-    parts = _COMPACT.fullmatch(value)
-    if parts is None:
-        raise TokenFault(Cause.TOKEN_MALFORMED)
-    header_part, claims_part, signature_part = map(str.encode, parts.groups())
+    header_part, claims_part, signature_part = _parts(value)
     try:
         header = _header(header_part)
         claims, signature = read_object(_decode(claims_part)), _decode(signature_part)
@@ -104,6 +102,14 @@ def is_numeric_date(value: object) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) and 0 <= value <= _END_OF_TIME
+
+
+def _parts(value: str) -> list[bytes]:
+    parts = value.encode(errors="replace").split(b".")
+    # What is left where all that a part may have is taken out? A regular expression is slower.
+    if len(parts) != _PARTS or not all(parts) or b"".join(parts).translate(None, _BASE64URL):
+        raise TokenFault(Cause.TOKEN_MALFORMED)
+    return parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

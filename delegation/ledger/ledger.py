@@ -1,8 +1,7 @@
 """The verbs of the ledger: each one round trip, each all or nothing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -83,17 +82,10 @@ class RedisLedger:
         """Record the exchange and its event, and list it, unless its lineage or a lock forbids."""
         self._begin_record(delegation, case)()
 
-    @contextmanager
-    def recording(self, delegation: Delegation, case: Case) -> Iterator[None]:
+    def recording(self, delegation: Delegation, case: Case) -> "Recording":
         """Record it while something is made; that may leave where this ends, and not before."""
         confirm = self._begin_record(delegation, case)
-        try:
-            yield
-        except Exception:
-            confirm()
-            self.void(delegation, case)
-            raise
-        confirm()
+        return Recording(confirm, lambda: self.void(delegation, case))
 
     def _begin_record(self, delegation: Delegation, case: Case) -> Callable[[], None]:
         """Send what is to be recorded; what is returned waits, and raises where it was refused."""
@@ -243,6 +235,27 @@ class RedisLedger:
             max(map(abs, ahead)),
             self._store.lock_changes(),
         )
+
+
+class Recording:
+    """A context in which an exchange is on its way to be recorded; it ends when that is known."""
+
+    __slots__ = ("_confirm", "_void")
+
+    def __init__(self, confirm: Callable[[], None], void: Callable[[], None]) -> None:
+        self._confirm = confirm
+        self._void = void
+
+    def __enter__(self) -> None:
+        """It is on its way."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        """Wait for it, and raise where it was refused; void it where the context has failed."""
+        if error is None:
+            self._confirm()
+        elif isinstance(error, Exception):
+            self._confirm()
+            self._void()
 
 
 def _now() -> int:

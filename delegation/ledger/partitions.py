@@ -157,6 +157,13 @@ class Partitions:
         bits = secrets.token_bytes(16) if key is None else digest(key)[:16]
         return partition.id_of(bits)
 
+    def placed(self, lock: str, target: Target) -> str:
+        """The id of a *lock* on *target* that may come from another number of partitions.
+
+        It keeps its bits, and begins with its place here. Raises `ValueError` as `of_lock` does.
+        """
+        return f"{self.of_lock(target)[0].number}-{lock.partition('-')[2]}"
+
     def _of(self, *names: str) -> Partition:
         return Partition(int.from_bytes(digest(*names)[:8]) % self.count)
 

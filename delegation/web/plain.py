@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 Finish = Callable[[Response, float], Response]
 """Given an answer and for how many seconds it was made, gives it as it is sent."""
@@ -22,18 +22,27 @@ class PlainApp(Flask):
 
     def __init__(self, name: str, *, finish: Finish | None = None) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
+        self._found: dict[tuple[str, str], _Found] = {}
         self._finish = finish or (lambda response, _: response)
         self.session_interface = _NoSessions()
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # no CORS: browsers have no business here
         self.url_map.merge_slashes = False  # it would answer with a redirect, in HTML
 
+    def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
+        """As Flask has it; what has no variable part is found without looking for one."""
+        super().add_url_rule(rule, *args, **options)
+        for added in self.url_map.iter_rules():
+            if not added.arguments:
+                for method in added.methods or ():
+                    self._found[added.rule, method] = _Found(added)
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Route by path and method alone: our address is configured, whatever `Host` says."""
         if request is None:
             return None
-        return self.url_map.bind(
-            "", path_info=request.environ.get("PATH_INFO", ""), default_method=request.method
-        )
+        path = request.environ.get("PATH_INFO", "")
+        found: Any = self._found.get((path, request.method))
+        return found or self.url_map.bind("", path_info=path, default_method=request.method)
 
     def full_dispatch_request(self) -> Response:
         """The answer of the view, or of the boundary."""
@@ -48,6 +57,17 @@ class PlainApp(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """As it is: no view of ours is anything else."""
         return func
+
+
+class _Found:
+    """What Flask asks of an adapter, where the answer is known."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._match: tuple[Rule, dict[str, Any]] = rule, {}
+
+    def match(self, *, return_rule: bool) -> tuple[Rule, dict[str, Any]]:  # noqa: ARG002, it is true
+        """The rule, and that nothing in the path varies."""
+        return self._match
 
 
 class _NoSessions(SessionInterface):
