@@ -5,6 +5,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
 import redis
+from hiredis import pack_command
 
 from delegation.ledger.batch import Command
 
@@ -12,8 +13,8 @@ from delegation.ledger.batch import Command
 class Line:
     """One connection of *client*. After any error, and where nobody read, it is made anew.
 
-    A connection out of the pool would be looked at, locked and timed for each command: that takes
-    longer than to send it.
+    A connection out of the pool would be looked at, locked and timed for each command, and each
+    argument of it asked for its type: that takes longer than to send it.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -28,7 +29,8 @@ class Line:
         if not self._is_clean:
             connection.disconnect()  # and is connected by what is sent next
         self._is_clean = False
-        connection.send_command(*command)
+        packed = pack_command(command)  # type: ignore[arg-type]  # of any length, not of one
+        connection.send_packed_command([packed])
 
     def read(self) -> Any:
         """Wait for the answer, or raise the error that it is."""

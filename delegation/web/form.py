@@ -1,7 +1,7 @@
 """The form of a request: read once, strictly, and then put into the domain's words."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
@@ -66,15 +66,16 @@ class Form:
         single: dict[str, str] = {}
         repeating: dict[str, list[str]] = {"resource": [], "audience": []}
         try:
-            for name, value in _fields(body):
-                if name in repeating:
-                    repeating[name].append(value)
-                elif name in single or (name in _PRINTABLE and not value.isprintable()):
-                    raise InvalidRequest(Cause.MALFORMED)
-                else:
-                    single[name] = value
+            fields = _fields(body)
         except ValueError:
             raise InvalidRequest(Cause.MALFORMED) from None
+        for name, value in fields:
+            if name in repeating:
+                repeating[name].append(value)
+            elif name in single or (name in _PRINTABLE and not value.isprintable()):
+                raise InvalidRequest(Cause.MALFORMED)
+            else:
+                single[name] = value
         return cls(
             single,
             resources=tuple(filter(None, repeating["resource"])),
@@ -82,7 +83,7 @@ class Form:
         )
 
 
-def _fields(body: bytes) -> Iterator[tuple[str, str]]:
+def _fields(body: bytes) -> list[tuple[str, str]]:
     """Names and values as they stand in *body* (RFC 6749 appendix B). Raises `ValueError`.
 
     As `parse_qsl` reads them, in a fifth of its time: most have nothing escaped.
@@ -91,9 +92,8 @@ def _fields(body: bytes) -> Iterator[tuple[str, str]]:
     pairs = body.split(b"&")
     if len(pairs) > MAX_FIELDS:
         raise ValueError("too many fields")
-    for pair in filter(None, pairs):
-        name, _, value = pair.partition(b"=")
-        yield _unescaped(name), _unescaped(value)
+    split = [pair.partition(b"=") for pair in pairs if pair]
+    return [(_unescaped(name), _unescaped(value)) for name, _, value in split]
 
 
 def _unescaped(part: bytes) -> str:
