@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from delegation.domain.locks import EVERYTHING, Link, Target, milliseconds
 from delegation.domain.parties import ActorChain, Identity
@@ -10,6 +11,9 @@ from delegation.domain.rates import Rate
 from delegation.domain.shadow import Shadow
 from delegation.domain.tokens import Authentication, Scope, VerifiedActor, VerifiedToken
 from delegation.domain.trust import CLIENT_SKEW, LONGEST_SESSION, SKEW
+
+_REMEMBERED = 4096
+"""For how many people, with who acts for them, a worker knows their targets by heart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class Delegation:
     def targets(self) -> frozenset[Target]:
         """All that a lock could name to stop this exchange by itself, apart from its lineage."""
         shown = () if self.actor_token is None else (_signer(self.actor_token),)
-        return _targets(self.parent, self.actors).union(
+        return _targets(self.subject, _agent(self.parent), self.actors).union(
             shown,
             (
                 Target.client(self.client),
@@ -82,7 +86,8 @@ class Delegation:
             return None
         login = parent.authentication.time or _earliest_login(parent)
         return Link(
-            targets=_targets(parent, parent.actors) | {Target.token(parent.issuer, parent.id)},
+            targets=_targets(self.subject, _agent(parent), parent.actors)
+            | {Target.token(parent.issuer, parent.id)},
             issued_at=milliseconds(parent.issued_at - SKEW),
             is_foreign=True,
             logged_in_at=milliseconds(login),
@@ -110,12 +115,16 @@ def _signer(actor: VerifiedActor) -> Target:
     return Target.client(actor.issuer) if actor.is_one_time else Target.issuer(actor.issuer)
 
 
-def _targets(token: VerifiedToken, actors: ActorChain) -> frozenset[Target]:
+def _agent(token: VerifiedToken) -> Identity | None:
+    return None if token.agent is None else Identity(token.issuer, token.agent)
+
+
+@lru_cache(_REMEMBERED)
+def _targets(root: Identity, agent: Identity | None, actors: ActorChain) -> frozenset[Target]:
     """What a lock could name of a subject, its agent, and those who act for it."""
-    root = token.subject
     targets = [EVERYTHING, Target.issuer(root.issuer), Target.subject(root)]
-    if token.agent is not None:
-        targets.append(Target.agent(Identity(token.issuer, token.agent)))
+    if agent is not None:
+        targets.append(Target.agent(agent))
     for actor in actors:
         targets += Target.actor(actor.identity), Target.pair(root, actor.identity)
     return frozenset(targets)
