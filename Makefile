@@ -51,9 +51,8 @@ fmt: $(READY)  ## Format, and mend what can be mended mechanically
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## What an exchange costs, as ratios to the curve itself, and a large registry
-	$(BIN)/python -m tests.benchmarks
-	$(BIN)/python -m tests.benchmarks.registry
+bench: $(READY)  ## What an exchange costs, as ratios (A='all', A='--json FILE', A='--compare FILE')
+	$(BIN)/python -m tests.benchmarks $(A)
 
 schema: $(READY)  ## Write what is generated in docs/reference anew
 	$(BIN)/delegation registry schema > docs/reference/registry.schema.json

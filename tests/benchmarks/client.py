@@ -1,16 +1,15 @@
-"""What a kept token costs a call: httpx2 with `DelegatedAuth`, and without, on no network at all.
-
-python -m tests.benchmarks.client
-"""
+"""What a kept token costs a call: httpx2 with `DelegatedAuth`, and bare, on no network at all."""
 
 import asyncio
 import json
 import time
-from statistics import median
+from collections.abc import Iterator
 
 import httpx2
 
 from delegation.client import DelegatedAuth, Exchanger, Service, acting_for
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.rounds import Rounds
 from tests.signing import SigningParty
 
 API = "https://calendar.example/api"
@@ -18,18 +17,21 @@ CALLS = 2000
 ROUNDS = 9
 
 
-def main() -> None:
-    """Print microseconds of CPU per call, the median of some rounds, and what the token adds."""
+def figures(_rounds: Rounds) -> Iterator[Figure]:
+    """Of CPU per call, and what the token adds; in rounds of its own."""
+    group = "a call with a kept token, of the client half"
     lives = int(time.time()) + 3600
     token = SigningParty("https://login.example").token(scope="calendar:read", exp=lives)
     auth = DelegatedAuth(API, scope="events.read", exchanger=_exchanger())
     with acting_for(token):
         for name, measured in (("sync", _sync), ("async", _asynchronous)):
             # In turn, so that whatever else the machine does strikes both alike.
-            bare, with_token = zip(
-                *((measured(None), measured(auth)) for _ in range(ROUNDS)), strict=True
-            )
-            _show(name, median(bare), median(with_token))
+            pairs = [(measured(None), measured(auth)) for _ in range(ROUNDS)]
+            yield Figure.of(group, f"{name}, bare", "us", (bare for bare, _ in pairs))
+            added = (with_token - bare for bare, with_token in pairs)
+            yield Figure.of(group, f"{name}, added by the token", "us", added)
+            ratios = (with_token / bare for bare, with_token in pairs)
+            yield Figure.of(group, f"{name}, over the bare call", "", ratios)
 
 
 def _exchanger() -> Exchanger:
@@ -69,13 +71,3 @@ def _asynchronous(auth: DelegatedAuth | None) -> float:
 
 def _answer(_: httpx2.Request) -> httpx2.Response:
     return httpx2.Response(200)
-
-
-def _show(name: str, bare: float, with_token: float) -> None:
-    added = with_token - bare
-    print(f"{name:<6} {bare:6.1f} µs bare, {with_token:6.1f} µs with a token: ", end="")
-    print(f"{added:.1f} µs more ({with_token / bare:.2f} times)")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,7 @@
-"""What a lock costs, whatever it kills; and what exchanges cost where there are many locks."""
+"""What a lock costs, whatever it kills; and what the ledger's verbs cost where there are many."""
 
-import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,8 @@ from delegation.ledger.locks import RedisLocks
 from delegation.ledger.partitions import Partitions
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.rounds import Rounds
 from tests.parties import CALENDAR_API, CALENDAR_MCP, LOGIN, a_case, a_delegation, a_verified_token
 from tests.valkey import short_directory, start_valkey, url_of
 
@@ -153,45 +154,43 @@ def _in_turn(
     return [one for one, _ in rounds[1:]], [other for _, other in rounds[1:]]
 
 
-def _ratios(costs: list[Cost], others: list[Cost]) -> str:
-    """Medians of the ratios of rounds."""
-    pairs = [*zip(costs, others, strict=True)]
-    server = statistics.median(one.server / other.server for one, other in pairs)
-    wall = statistics.median(one.wall / other.wall for one, other in pairs)
-    return f"{server:.2f} / {wall:.2f}"
-
-
-def _median(rounds: list[Cost]) -> str:
-    server = statistics.median(one.server for one in rounds)
-    return f"{server:.0f} / {statistics.median(one.wall for one in rounds):.0f} us"
-
-
-def main() -> None:
-    """Measure, and print it: in the server, and as the caller waits."""
-    print(f"locks: medians of {ROUNDS} rounds; in the server / for the caller")
-    kinds: dict[str, Callable[[Scene], Sequence[Target]]] = {
-        "on one person": lambda scene: [
-            Target.subject(one.subject) for one in scene.recorded[:100:10]
-        ],
-        "on all, in 64 partitions": lambda _: [
-            EVERYTHING,
-            Target.issuer(LOGIN),
-            Target.client(CALENDAR_MCP),
-            Target.resource(CALENDAR_API),
-            Target.grant("calendar"),
-        ],
-    }
-    for kind, targets in kinds.items():
+def figures(_rounds: Rounds) -> Iterator[Figure]:
+    """In the server, and as the caller waits; in rounds of their own."""
+    group = "what a lock costs, and what the ledger's verbs cost beside many"
+    for kind, targets in _KINDS.items():
         found = costs_of_locks(targets)
         for live, costs in found.items():
-            ratios = _ratios(costs, found[LIVE[0]])
-            print(f"  a lock {kind}, {live} live exchanges: {_median(costs)}, ratio {ratios}")
+            yield from _both(group, f"a lock {kind}, {live} live exchanges", costs)
+        for live in LIVE[1:]:
+            name = f"a lock {kind}, {live} live exchanges, over {LIVE[0]}"
+            yield from _ratio(group, name, found[live], found[LIVE[0]])
     for verb, (without, beside) in costs_beside_locks().items():
-        print(
-            f"  {verb}, without a lock: {_median(without)}; with {MANY}: {_median(beside)}, "
-            f"ratio {_ratios(beside, without)}"
-        )
+        yield from _both(group, f"{verb}, without a lock", without)
+        yield from _ratio(group, f"{verb}, with {MANY} locks, over none", beside, without)
 
 
-if __name__ == "__main__":
-    main()
+_KINDS: Mapping[str, Callable[[Scene], Sequence[Target]]] = {
+    "on one person": lambda scene: [Target.subject(one.subject) for one in scene.recorded[:100:10]],
+    "on all, in 64 partitions": lambda _: [
+        EVERYTHING,
+        Target.issuer(LOGIN),
+        Target.client(CALENDAR_MCP),
+        Target.resource(CALENDAR_API),
+        Target.grant("calendar"),
+    ],
+}
+
+
+def _both(group: str, name: str, costs: list[Cost]) -> Iterator[Figure]:
+    yield Figure.of(group, f"{name}: in the store", "us", (one.server for one in costs))
+    yield Figure.of(group, f"{name}: for the caller", "us", (one.wall for one in costs))
+
+
+def _ratio(group: str, name: str, costs: list[Cost], others: list[Cost]) -> Iterator[Figure]:
+    pairs = [*zip(costs, others, strict=True)]
+    yield Figure.of(
+        group, f"{name}: in the store", "", (one.server / other.server for one, other in pairs)
+    )
+    yield Figure.of(
+        group, f"{name}: for the caller", "", (one.wall / other.wall for one, other in pairs)
+    )

@@ -1,9 +1,8 @@
-"""A large registry: to load it, to load it anew, to decide by it. Part of `make bench`."""
+"""A large registry: to load it, to load it anew, to decide by it."""
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +12,8 @@ from delegation.domain.policy import delegate
 from delegation.domain.registry import Registry
 from delegation.domain.resources import Targets
 from delegation.registry.loader import Parser, Snapshot, parse, snapshot
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.rounds import Rounds
 from tests.parties import NOW, OUR_ISSUER, a_verified_token
 
 GRANTS = 10_000
@@ -29,8 +30,11 @@ DECISIONS = 1_000
 T = TypeVar("T")
 
 
-def main() -> None:
-    """Run, and print what was measured."""
+def figures(_rounds: Rounds) -> Iterator[Figure]:
+    """CPU; in rounds of its own."""
+    group = (
+        f"a registry of {GRANTS} grants, {CLIENTS} clients, {RESOURCES} resources, {FILES} files"
+    )
     with tempfile.TemporaryDirectory(prefix="delegation-bench-") as name:
         directory = Path(name)
         for file, content in _files(GRANTS).files:
@@ -42,20 +46,17 @@ def main() -> None:
         for path in sorted(directory.iterdir())[:ROUNDS]:
             path.write_text(f"# Changed.\n{path.read_text()}")
             again.append(_taken(load)[0])
-    print(f"{GRANTS} grants, {CLIENTS} clients, {RESOURCES} resources in {FILES} files, CPU")
-    print(f"  to load them                 {first:.2f} s")
-    print(f"  anew, after one has changed  {statistics.median(again):.2f} s")
+    yield Figure.of(group, "to load them", "s", [first])
+    yield Figure.of(group, "anew, after one has changed", "s", again)
     smaller = {grants: parse(_files(grants), issuer=OUR_ISSUER) for grants in SMALLER}
-    _compare({**smaller, GRANTS: registry})
+    yield from _deciding(group, {**smaller, GRANTS: registry})
 
 
-def _compare(registries: dict[int, Registry]) -> None:
-    """Print what a decision costs by each of them: the best of some rounds, taken in turn."""
+def _deciding(group: str, registries: dict[int, Registry]) -> Iterator[Figure]:
+    """What a decision costs by each of them, taken in turn."""
     rounds = [[_decision(registry) for registry in registries.values()] for _ in range(ROUNDS)]
-    best = [min(costs) for costs in zip(*rounds, strict=True)]
-    for grants, cost in zip(registries, best, strict=True):
-        ratio = f"ratio {cost / best[0]:.2f}"
-        print(f"  to decide by {grants:>6} grants   {cost * 1e6:.1f} us, {ratio}")
+    for grants, costs in zip(registries, zip(*rounds, strict=True), strict=True):
+        yield Figure.of(group, f"to decide by {grants} grants", "us", (1e6 * one for one in costs))
 
 
 def _decision(registry: Registry) -> float:
@@ -144,7 +145,3 @@ def _grant(number: int, grants: int) -> dict[str, Any]:
         "lifetime": 300,
         "expires": "2027-01-01T00:00:00Z",
     }
-
-
-if __name__ == "__main__":
-    main()
