@@ -21,6 +21,9 @@ PATIENCE = 5.0
 be waited for longer belongs behind a proxy that buffers.
 """
 
+_NOTICE = 1.0
+"""Seconds between two signs of life; the arbiter waits thirty times as long."""
+
 _WHOLE = 64 * 1024
 """Bytes up to which an answer is sent in one piece; ours are far below."""
 
@@ -41,6 +44,7 @@ class Worker(SyncWorker):
             time.monotonic, level=logging.WARNING, suppressed=lambda: meter().line_suppressed()
         )
         self._told_to_stop = False
+        self._notified = -_NOTICE
 
     def run(self) -> None:
         """Serve; when told to stop, until nobody is waiting any more, or for `LAST_ORDERS`.
@@ -63,6 +67,19 @@ class Worker(SyncWorker):
         """Wait for whoever comes next; a flood that has ended leaves its count in the log."""
         settle_logs()
         return super().wait(timeout)
+
+    def notify(self) -> None:
+        """Tell the arbiter that we live: once a second, for each time writes to a file system."""
+        now = time.monotonic()
+        if now - self._notified >= _NOTICE:
+            self._notified = now
+            super().notify()
+
+    def accept(self, listener: Any) -> None:
+        """Serve who comes next, on a connection that Python has kept from our children already."""
+        client, addr = listener.accept()
+        client.settimeout(None)
+        self.handle(listener, client, addr)
 
     def handle_exit(self, sig: int, frame: object) -> None:
         """Stop, but not in the middle of a request."""

@@ -218,3 +218,15 @@ def test_who_is_still_sending_is_heard_out(worker: Worker, monkeypatch: pytest.M
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert heard[1:] == [False]
+
+
+def test_signs_of_life(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, and then one each second, however many requests there are."""
+    now, seen = [100.0], []
+    monkeypatch.setattr(delegation.worker.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(worker.tmp, "notify", lambda: seen.append(now[0]))
+
+    for now[0] in (100.0, 100.1, 100.9, 101.0, 101.5, 102.5):
+        worker.notify()
+
+    assert seen == [100.0, 101.0, 102.5]
