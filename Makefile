@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 T      ?= tests
 
+# Compiled modules are kept, whatever the caller's shell says: a hundred processes import us.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-mcp test test-slow check lint types imports fmt bench docs lock schema clean
 

@@ -23,6 +23,9 @@ for _name in (REGISTRY, SIGNING_KEYS):
 sys.setswitchinterval(0.0005)
 gc.set_threshold(700, 10, 1_000)
 
+# What is imported by now is never garbage; nor is it looked through when a process ends.
+gc.freeze()
+
 bind = _settings.bind
 workers = _settings.workers
 worker_class = "delegation.worker.Worker"

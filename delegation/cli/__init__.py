@@ -1,5 +1,7 @@
 """`delegation ...`: a function per command, none with any logic of its own."""
 
+import atexit
+import gc
 import sys
 
 try:
@@ -19,6 +21,11 @@ try:
 except ModuleNotFoundError as missing:
     # The light half, which a client installs, brings the command but not what it stands on.
     sys.exit(f"{missing.name} is not installed: pip install 'mcp-delegation[server]'.")
+
+
+# What ends needs no collecting: to look through all that was imported takes longer than to import
+# half of it.
+atexit.register(gc.freeze)
 
 
 @click.group("delegation", context_settings={"help_option_names": ["-h", "--help"]})

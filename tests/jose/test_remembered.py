@@ -82,7 +82,7 @@ def test_another_token_is_checked_by_itself(scene):
     assert scene.checked == 2
 
 
-@pytest.mark.standard("8725-3.2")
+@pytest.mark.standard("8725-3.3-1")
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_one_character_makes_another_token(scene, place):
     """What is remembered is remembered of the exact bytes."""
@@ -97,7 +97,7 @@ def test_one_character_makes_another_token(scene, place):
         scene.verified(".".join(parts))
 
 
-@pytest.mark.standard("7519-4.1.4-1")
+@pytest.mark.standard("7519-1")
 def test_an_end_is_looked_at_each_time(scene):
     """To the second, whenever it was first shown."""
     life = timedelta(minutes=5)
