@@ -40,9 +40,15 @@ OTHER_LOGIN = "https://login.partner.example.net"
 T = TypeVar("T")
 
 
-def mostly(usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+# What is drawn from is made once: to make it anew for every example takes longer than to draw.
+
+_TO_NINE = st.integers(0, 9)
+
+
+@st.composite
+def mostly(draw: st.DrawFn, usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> T:
     """*usual*, and once in a while *other*: a world of many parts seldom holds otherwise."""
-    return st.integers(0, 9).flatmap(lambda number: other if number == 9 else usual)
+    return draw(other if draw(_TO_NINE) == 9 else usual)
 
 
 NAMES = st.text(st.characters(categories=("L", "M", "N", "P", "S")), min_size=1, max_size=20)
@@ -106,73 +112,14 @@ SPANS = mostly(
 """Seconds around everything that is a limit."""
 
 
+_TO_TWO = st.integers(0, 2)
+_MICROSECONDS = st.sampled_from([0, 1, 999_999])
+
+
 @st.composite
 def moments(draw: st.DrawFn) -> datetime:
     """Times near the story's, seldom on the full second."""
-    return NOW + timedelta(
-        seconds=draw(st.integers(0, 2)), microseconds=draw(st.sampled_from([0, 1, 999_999]))
-    )
-
-
-@st.composite
-def verified_tokens(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedToken:
-    """Subject tokens, most of them for *calendar-mcp*, some of a service, some with a chain."""
-    issuer = draw(mostly(st.just(LOGIN), st.just(OTHER_LOGIN)))
-    agent = draw(mostly(st.just(DESK_AGENT), st.sampled_from(["planner", None])))
-    people = st.sampled_from(["alice", "bob"])
-    service = people if agent is None else st.just(agent)
-    us, other = CALENDAR_MCP_AUDIENCE, draw(st.sampled_from([CALENDAR_API, OUR_ISSUER]))
-    return a_verified_token(
-        issuer=issuer,
-        subject=Identity(issuer, draw(mostly(people, service))),
-        alias=ALIAS if issuer == LOGIN else "partner",
-        audience=draw(
-            mostly(st.sampled_from([(us,), (us, other)]), st.sampled_from([(other,), ()]))
-        ),
-        scope=draw(mostly(subsets(MCP_SCOPES, min_size=1), st.just(frozenset()))),
-        issued_at=now - timedelta(minutes=1),
-        expires_at=now
-        + timedelta(seconds=draw(SPANS), microseconds=draw(st.sampled_from([0, 1, 999_999]))),
-        agent=agent,
-        actors=draw(mostly(st.just(ActorChain()), chains(max_size=4))),
-        may_act=draw(mostly(st.none(), may_acts())),
-        claims=draw(claims(min_size=1)),
-    )
-
-
-FOREIGN = (
-    PLANNER,
-    Identity(PLATFORM, CALENDAR_MCP),
-    Identity(LOGIN, DESK_AGENT),
-    Identity(LOGIN, "planner"),
-    ALICE,
-)
-"""Whom actor tokens of actor issuers name."""
-
-FOREIGN_IDENTITIES = IDENTITIES.filter(lambda identity: identity.issuer != OUR_ISSUER)
-
-LISTED = (*FOREIGN, Identity(OUR_ISSUER, CALENDAR_API_CLIENT))
-"""Whose actor tokens a client may be allowed to show."""
-
-
-@st.composite
-def verified_actors(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedActor:
-    """Actor tokens of every kind, many of which *calendar-mcp* may show."""
-    expires_at = now + timedelta(
-        seconds=draw(SPANS), microseconds=draw(st.sampled_from([0, 1, 999_999]))
-    )
-    client = draw(st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]))
-    by_itself = an_actor(
-        issuer=client, identity=Identity(OUR_ISSUER, client), expires_at=expires_at
-    )
-    named = draw(mostly(st.sampled_from(FOREIGN), FOREIGN_IDENTITIES))
-    by_another = a_workload(
-        issuer=named.issuer,
-        identity=named,
-        expires_at=expires_at,
-        issued_to=draw(mostly(st.sampled_from([None, CALENDAR_MCP]), st.just(CALENDAR_API_CLIENT))),
-    )
-    return draw(st.sampled_from([by_itself, by_another, by_another]))
+    return NOW + timedelta(seconds=draw(_TO_TWO), microseconds=draw(_MICROSECONDS))
 
 
 def may_acts() -> st.SearchStrategy[dict[str, str]]:
@@ -197,6 +144,85 @@ def claims(*, min_size: int = 0) -> st.SearchStrategy[dict[str, frozenset[str]]]
     )
 
 
+_ISSUERS = mostly(st.just(LOGIN), st.just(OTHER_LOGIN))
+_AGENTS = mostly(st.just(DESK_AGENT), st.sampled_from(["planner", None]))
+_PEOPLE = st.sampled_from(["alice", "bob"])
+_SUBJECTS = {
+    None: mostly(_PEOPLE, _PEOPLE),
+    DESK_AGENT: mostly(_PEOPLE, st.just(DESK_AGENT)),
+    "planner": mostly(_PEOPLE, st.just("planner")),
+}
+_AUDIENCES = {
+    other: mostly(
+        st.sampled_from([(CALENDAR_MCP_AUDIENCE,), (CALENDAR_MCP_AUDIENCE, other)]),
+        st.sampled_from([(other,), ()]),
+    )
+    for other in (CALENDAR_API, OUR_ISSUER)
+}
+_OTHER_AUDIENCES = st.sampled_from([*_AUDIENCES])
+_MCP_SCOPES = mostly(subsets(MCP_SCOPES, min_size=1), st.just(frozenset()))
+_CHAINS = mostly(st.just(ActorChain()), chains(max_size=4))
+_MAY_ACTS = mostly(st.none(), may_acts())
+_CLAIMS = claims(min_size=1)
+
+
+@st.composite
+def verified_tokens(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedToken:
+    """Subject tokens, most of them for *calendar-mcp*, some of a service, some with a chain."""
+    issuer, agent = draw(_ISSUERS), draw(_AGENTS)
+    return a_verified_token(
+        issuer=issuer,
+        subject=Identity(issuer, draw(_SUBJECTS[agent])),
+        alias=ALIAS if issuer == LOGIN else "partner",
+        audience=draw(_AUDIENCES[draw(_OTHER_AUDIENCES)]),
+        scope=draw(_MCP_SCOPES),
+        issued_at=now - timedelta(minutes=1),
+        expires_at=now + timedelta(seconds=draw(SPANS), microseconds=draw(_MICROSECONDS)),
+        agent=agent,
+        actors=draw(_CHAINS),
+        may_act=draw(_MAY_ACTS),
+        claims=draw(_CLAIMS),
+    )
+
+
+FOREIGN = (
+    PLANNER,
+    Identity(PLATFORM, CALENDAR_MCP),
+    Identity(LOGIN, DESK_AGENT),
+    Identity(LOGIN, "planner"),
+    ALICE,
+)
+"""Whom actor tokens of actor issuers name."""
+
+FOREIGN_IDENTITIES = IDENTITIES.filter(lambda identity: identity.issuer != OUR_ISSUER)
+
+LISTED = (*FOREIGN, Identity(OUR_ISSUER, CALENDAR_API_CLIENT))
+"""Whose actor tokens a client may be allowed to show."""
+
+_CLIENTS = st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT])
+_NAMED = mostly(st.sampled_from(FOREIGN), FOREIGN_IDENTITIES)
+_ISSUED_TO = mostly(st.sampled_from([None, CALENDAR_MCP]), st.just(CALENDAR_API_CLIENT))
+_TO_ITSELF = st.sampled_from([True, False, False])
+
+
+@st.composite
+def verified_actors(draw: st.DrawFn, *, now: datetime = NOW) -> VerifiedActor:
+    """Actor tokens of every kind, many of which *calendar-mcp* may show."""
+    expires_at = now + timedelta(seconds=draw(SPANS), microseconds=draw(_MICROSECONDS))
+    client = draw(_CLIENTS)
+    by_itself = an_actor(
+        issuer=client, identity=Identity(OUR_ISSUER, client), expires_at=expires_at
+    )
+    named = draw(_NAMED)
+    by_another = a_workload(
+        issuer=named.issuer,
+        identity=named,
+        expires_at=expires_at,
+        issued_to=draw(_ISSUED_TO),
+    )
+    return by_itself if draw(_TO_ITSELF) else by_another
+
+
 SUBJECTS = st.builds(
     Subjects,
     issuer=st.sampled_from([LOGIN, LOGIN, OTHER_LOGIN]),
@@ -211,46 +237,59 @@ AGENTS = mostly(
 )
 
 
+_EVERYONE = st.just(Subjects(issuer=LOGIN, everyone=True))
+_APIS = mostly(st.just(CALENDAR_API), st.just(ROOMS_API))
+_MOSTLY_EVERYONE = mostly(_EVERYONE, SUBJECTS)
+_EVERYONE_OR_NOT = _EVERYONE | SUBJECTS
+_MORE_SUBJECTS = st.lists(SUBJECTS, max_size=1)
+_MEANINGS = mostly(
+    st.fixed_dictionaries(dict.fromkeys(MCP_SCOPES, subsets(API_SCOPES, min_size=1))),
+    st.dictionaries(st.sampled_from(MCP_SCOPES), subsets(API_SCOPES)),
+)
+_LIFETIMES = mostly(
+    st.sampled_from([5, 60, 300, int(MAX_LIFETIME.total_seconds())]), st.sampled_from([1, 4])
+)
+_CHAIN_LIMITS = mostly(st.integers(2, CHAIN_HARD_CAP), st.just(1))
+_ENDS = mostly(st.none(), SPANS)
+_DENIED = st.none() | SCOPES
+_EITHER = st.booleans()
+
+
+def _after(now: datetime, span: int | None) -> datetime | None:
+    return None if span is None else now + timedelta(seconds=span)
+
+
 @st.composite
 def grants(draw: st.DrawFn, *, id: str = "grant-1", now: datetime = NOW) -> Grant:  # noqa: A002
     """Grants of which many match what `verified_tokens` draws."""
-    everyone = Subjects(issuer=LOGIN, everyone=True)
-    spans = st.sampled_from([5, 60, 300, int(MAX_LIFETIME.total_seconds())])
-    meanings = subsets(API_SCOPES, min_size=1)
     return Grant(
         id=id,
         client=CALENDAR_MCP,
-        resource=draw(mostly(st.just(CALENDAR_API), st.just(ROOMS_API))),
-        subjects=(draw(mostly(st.just(everyone), SUBJECTS)), *draw(st.lists(SUBJECTS, max_size=1))),
+        resource=draw(_APIS),
+        subjects=(draw(_MOSTLY_EVERYONE), *draw(_MORE_SUBJECTS)),
         agents=draw(AGENTS),
-        scopes=draw(
-            mostly(
-                st.fixed_dictionaries(dict.fromkeys(MCP_SCOPES, meanings)),
-                st.dictionaries(st.sampled_from(MCP_SCOPES), subsets(API_SCOPES)),
-            )
-        ),
-        lifetime=timedelta(seconds=draw(mostly(spans, st.sampled_from([1, 4])))),
-        chain_limit=draw(mostly(st.integers(2, CHAIN_HARD_CAP), st.just(1))),
-        expires_at=draw(mostly(st.none(), SPANS.map(lambda span: now + timedelta(seconds=span)))),
-        services=draw(st.booleans()),
-        cycles=draw(st.booleans()),
-        downscope=draw(st.booleans()),
-        single_use=draw(st.booleans()),
+        scopes=draw(_MEANINGS),
+        lifetime=timedelta(seconds=draw(_LIFETIMES)),
+        chain_limit=draw(_CHAIN_LIMITS),
+        expires_at=_after(now, draw(_ENDS)),
+        services=draw(_EITHER),
+        cycles=draw(_EITHER),
+        downscope=draw(_EITHER),
+        single_use=draw(_EITHER),
     )
 
 
 @st.composite
 def denies(draw: st.DrawFn, *, id: str = "deny-1", now: datetime = NOW) -> Deny:  # noqa: A002
     """Denies of which some speak of what `verified_tokens` draws, and some of nobody."""
-    everyone = Subjects(issuer=LOGIN, everyone=True)
     return Deny(
         id=id,
         client=CALENDAR_MCP,
-        resource=draw(mostly(st.just(CALENDAR_API), st.just(ROOMS_API))),
-        subjects=(draw(st.just(everyone) | SUBJECTS), *draw(st.lists(SUBJECTS, max_size=1))),
+        resource=draw(_APIS),
+        subjects=(draw(_EVERYONE_OR_NOT), *draw(_MORE_SUBJECTS)),
         agents=draw(AGENTS),
-        scopes=draw(st.none() | subsets(API_SCOPES, min_size=1)),
-        expires_at=draw(mostly(st.none(), SPANS.map(lambda span: now + timedelta(seconds=span)))),
+        scopes=draw(_DENIED),
+        expires_at=_after(now, draw(_ENDS)),
     )
 
 
@@ -258,26 +297,28 @@ def denies(draw: st.DrawFn, *, id: str = "deny-1", now: datetime = NOW) -> Deny:
 def shadows(draw: st.DrawFn, *, now: datetime = NOW) -> tuple[Grant | Deny, ...]:
     """Up to two grants in shadow, of either effect."""
     found: list[Grant | Deny] = []
-    for number in range(draw(st.integers(0, 2))):
+    for number in range(draw(_TO_TWO)):
         one = draw(grants(id=f"shadow-{number}", now=now) | denies(id=f"shadow-{number}", now=now))
         found.append(replace(one, mode=Mode.SHADOW))
     return tuple(found)
 
 
+_CATALOGUES = st.just(frozenset(API_SCOPES)) | SCOPES
+_ADMISSIONS = mostly(
+    st.fixed_dictionaries({CALENDAR_MCP: _CATALOGUES}),
+    st.dictionaries(_CLIENTS, subsets(API_SCOPES)),
+)
+
+
 @st.composite
 def resources(draw: st.DrawFn) -> tuple[Resource, ...]:
     """The calendar and the rooms, each with a catalogue, each admitting some clients."""
-    every = frozenset(API_SCOPES)
-    scopes = st.just(every) | subsets(API_SCOPES, min_size=1)
-    admissions = st.dictionaries(
-        st.sampled_from([CALENDAR_MCP, CALENDAR_API_CLIENT]), subsets(API_SCOPES)
-    )
     return tuple(
         Resource(
             identifier=identifier,
             names=names,
-            scopes=draw(scopes),
-            clients=draw(mostly(st.fixed_dictionaries({CALENDAR_MCP: scopes}), admissions)),
+            scopes=draw(_CATALOGUES),
+            clients=draw(_ADMISSIONS),
         )
         for identifier, names in [(CALENDAR_API, frozenset({"calendar"})), (ROOMS_API, frozenset())]
     )
@@ -322,23 +363,25 @@ class World:
         )
 
 
+_COUNTS = st.integers(1, 2)
+_DENYING = st.sampled_from([0, 0, 1, 2])
+_PRESENTED = mostly(st.just(frozenset(LISTED)), st.frozensets(st.sampled_from(LISTED)))
+_ASKED = st.none() | SCOPES
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Requests of *calendar-mcp* in worlds where they often succeed; some is denied in some."""
     now = draw(moments())
-    count, denying = draw(st.integers(1, 2)), draw(st.sampled_from([0, 0, 1, 2]))
+    count, denying = draw(_COUNTS), draw(_DENYING)
     return World(
         subject=draw(verified_tokens(now=now)),
         actor=draw(st.none() | verified_actors(now=now)),
-        client=a_client(
-            may_present_actors=draw(
-                mostly(st.just(frozenset(LISTED)), st.frozensets(st.sampled_from(LISTED)))
-            )
-        ),
+        client=a_client(may_present_actors=draw(_PRESENTED)),
         resources=draw(resources()),
         grants=tuple(draw(grants(id=f"grant-{n}", now=now)) for n in range(1, count + 1)),
         targets=draw(TARGETS),
-        scope=draw(st.none() | SCOPES),
+        scope=draw(_ASKED),
         now=now,
         denies=tuple(draw(denies(id=f"deny-{n}", now=now)) for n in range(1, denying + 1)),
         shadows=draw(shadows(now=now)),

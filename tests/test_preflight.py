@@ -8,7 +8,7 @@ import pytest
 from delegation import preflight
 from delegation.preflight import listening, problems, remedy
 from delegation.settings import Settings
-from tests.cli.conftest import _sound, _unlaid  # noqa: F401, fixtures
+from tests.cli.conftest import _begun, _sound, _unlaid  # noqa: F401, fixtures
 from tests.valkey import _raw, _valkey, _valkey_process  # noqa: F401, fixtures
 
 

@@ -1,5 +1,6 @@
 """A store, a server to ask, and the settings of a service that could serve."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,21 @@ from tests.client.conftest import _server  # noqa: F401, a fixture
 from tests.valkey import _valkey, _valkey_process, url_of  # noqa: F401, fixtures
 
 
+@pytest.fixture(name="begun", scope="session")
+def _begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a service begins with: a directory with a registry and with keys."""
+    directory = tmp_path_factory.mktemp("begun")
+    assert run("init", str(directory / "registry")).status == 0
+    assert run("keys", "new", str(directory / "keys.json")).status == 0
+    return directory
+
+
 @pytest.fixture(name="unlaid")
-def _unlaid(tmp_path: Path, valkey: ValkeyServer) -> dict[str, str]:
+def _unlaid(begun: Path, tmp_path: Path, valkey: ValkeyServer) -> dict[str, str]:
     """The environment of a service that lacks nothing but the layout of its store."""
     registry, keys = tmp_path / "registry", tmp_path / "keys.json"
-    assert run("init", str(registry)).status == 0
-    assert run("keys", "new", str(keys)).status == 0
+    shutil.copytree(begun / "registry", registry)
+    shutil.copy2(begun / "keys.json", keys)
     return {
         "DELEGATION_ISSUER": "https://sts.example",
         "DELEGATION_REDIS_URL": url_of(valkey),

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,13 +26,29 @@ class Marks(NamedTuple):
     attack: Tests
 
 
-@cache
+_remembered: dict[Path, Marks] = {}
+
+
+def remember(items: Sequence[pytest.Item]) -> None:
+    """Note the marks of *items* where these are all of our own tests, of every file: then
+    `collected` need not collect them again.
+    """
+    if {item.path for item in items} == {*(ROOT / "tests").rglob("test_*.py")}:
+        _remembered[ROOT] = Marks(**{name: _marked(items, name) for name in Marks._fields})
+
+
 def collected(root: Path = ROOT) -> Marks:
     """The marks of all tests below *root*, from a pytest that collects them and runs none.
 
     A mark of a class, of a module or of one parameter counts, as it does for pytest. Raises
     `RuntimeError` where the tests cannot be collected.
     """
+    if root not in _remembered:
+        _remembered[root] = _collect(root)
+    return _remembered[root]
+
+
+def _collect(root: Path) -> Marks:
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "marks.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "--no-cov"]

@@ -74,25 +74,54 @@ def wait_until(happens: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _signals() -> Iterator[None]:
+    """As a terminal leaves them: who runs the tests in the background has them ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(name="start")
 def _start(tmp_path: Path) -> Iterator[Callable[..., Standing]]:
     """Starts worlds; none outlives the test."""
     started: list[Standing] = []
 
     def start(*arguments: str, env_file: Path = tmp_path / "here" / "dev.env") -> Standing:
-        mark = f"TEST_WORLD={token_hex(16)}"
-        process = subprocess.Popen(  # noqa: S603, our own command
-            [DELEGATION, "dev", "--port", "0", "--env-file", env_file, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,
-            env=os.environ | dict([mark.split("=")]),
-        )
-        started.append(Standing(process, env_file, mark))
+        started.append(_begin(env_file, *arguments))
         return started[-1]
 
     yield start
     for one in started:
-        if one.process.poll() is None:
-            one.told(signal.SIGTERM)
+        _end(one)
+
+
+@pytest.fixture(name="standing", scope="module")
+def _standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """A world that stands, and that tests leave as it is."""
+    world = _begin(tmp_path_factory.mktemp("standing") / "dev.env")
+    try:
+        world.until_it_stands()
+        yield world
+    finally:
+        _end(world)
+
+
+def _begin(env_file: Path, *arguments: str) -> Standing:
+    mark = f"TEST_WORLD={token_hex(16)}"
+    process = subprocess.Popen(  # noqa: S603, our own command
+        [DELEGATION, "dev", "--port", "0", "--env-file", env_file, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        env=os.environ | dict([mark.split("=")]),
+    )
+    return Standing(process, env_file, mark)
+
+
+def _end(world: Standing) -> None:
+    if world.process.poll() is None:
+        world.told(signal.SIGTERM)

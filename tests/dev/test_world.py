@@ -65,8 +65,8 @@ def test_told_while_it_starts(tmp_path: Path) -> None:
 
 def test_a_store_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket's path may be too long; whoever plays the demo is told, too."""
-    long = tmp_path / ("x" * 120)
-    long.mkdir()
+    long = tmp_path.joinpath(*["long"] * 24)
+    long.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(long))
 
     said = _why_not(tmp_path)

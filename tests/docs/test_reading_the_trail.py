@@ -26,7 +26,7 @@ from delegation.ledger.server import Server
 from delegation.ledger.store import Store
 from tests.audit.trails import a_sealer
 from tests.cli.command import run
-from tests.cli.conftest import _sound, _unlaid  # noqa: F401, fixtures
+from tests.cli.conftest import _begun, _sound, _unlaid  # noqa: F401, fixtures
 from tests.docs.pages import ROOT, alike, blocks, table
 from tests.parties import a_case, the_next_client
 from tests.valkey import _valkey, _valkey_process, decide, decide_next  # noqa: F401, fixtures

@@ -382,6 +382,29 @@ def test_a_grant_for_nobody_lacks_a_subject() -> None:
         assert missing(answer) == {"subject"}
 
 
+def test_a_grant_that_is_about_to_end_lacks_time() -> None:
+    """What it would give is not worth a token."""
+    ending = a_grant(expires_at=NOW + timedelta(seconds=1))
+
+    answer = can_i(a_question(), a_registry(grants=[ending]))
+
+    assert isinstance(answer, No)
+    assert answer.nearest == Near(grant=ending, lacks=(Lack(missing=Missing.LIFETIME),))
+
+
+def test_a_claim_that_a_subject_lacks_is_named_with_what_it_may_hold() -> None:
+    """By its name in the registry, and with every value of which one would do."""
+    boards = Subjects(issuer=ALICE.issuer, claims={"groups": frozenset({"board", "audit"})})
+
+    answer = can_i(a_question(), a_registry(grants=[a_grant(subjects=(boards,))]))
+
+    assert isinstance(answer, No)
+    assert answer.nearest is not None
+    assert answer.nearest.lacks == (
+        Lack(missing=Missing.CLAIM, of="groups", needed=("audit", "board")),
+    )
+
+
 def a_question(**changes: Any) -> Question:
     """May *calendar-mcp* read Alice's calendar, through *desk-agent*?"""
     return replace(

@@ -37,6 +37,7 @@ def _live(store: Store, raw) -> Iterator[Live]:
     Its store writes to disk every second, so that the flood is as fast as can be.
     """
     raw.config_set("appendfsync", "everysec")
+    close_logs()  # what logs of other tests in this process have left out is said before
     yield Live(RedisLedger(store, events=Events(), limits=Limits()), store)
     raw.config_set("appendfsync", "always")
 
