@@ -38,6 +38,7 @@ API_CLIENT = "bench-api"
 """The API, when it introspects."""
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
+PEOPLE = 1_000
 WARM_TOKENS = 20
 """So many distinct ones, again and again, are warm."""
 
@@ -74,9 +75,9 @@ class Scene:
         )
 
     def cold(self, algorithm: str = "ES256", **claims: Any) -> Bodies:
-        """Tokens that were never seen before, each of another person."""
+        """Tokens that were never seen before, of a thousand people."""
         return lambda count: [
-            body(self.logins[algorithm].token(sub=f"person-{number}", **claims))
+            body(self.logins[algorithm].token(sub=f"person-{number % PEOPLE}", **claims))
             for number in range(count)
         ]
 
