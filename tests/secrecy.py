@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{12}")
 """How every JWT begins, and every part of one that is JSON."""
@@ -25,6 +26,17 @@ def leaks(text: str, *, known: Iterable[str]) -> Iterator[str]:
         for form in (*_parts(secret), *_within_basic(secret)):
             if form in text:
                 yield form
+
+
+_LOGS = ("*.log", "log", "access", "errors")
+"""How files are called that services, sealers and proxies of tests write to."""
+
+
+def leaking(directory: Path) -> list[str]:
+    """The logs anywhere below *directory* that hold any such thing, each with what it is like."""
+    logs = sorted({log for name in _LOGS for log in directory.rglob(name) if log.is_file()})
+    found = {log: [*leaks(log.read_text(errors="replace"), known=())] for log in logs}
+    return [f"{log}: {texts[0][:8]}..." for log, texts in found.items() if texts]
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ import redis
 from jsonschema import Draft202012Validator
 
 from delegation.audit.events import schema
+from delegation.audit.packing import unpacked
 from delegation.dev.cast import CALENDAR_API, CALENDAR_MCP
 from delegation.dev.world import World, running_world
 from delegation.jose.keyring import Keyring, SigningKey, Status, new_key
@@ -213,7 +214,7 @@ class Books:
         """The event of a refusal that was written lately, by its decision's id."""
         for stream in self.store.scan_iter("dlg:*:refusals", count=10_000):
             for _, fields in self.store.xrevrange(stream, count=20):
-                event: dict[str, Any] = json.loads(fields[b"event"])
+                event: dict[str, Any] = unpacked(fields[b"event"])
                 if event.get("decision") == decision:
                     return event
         raise AssertionError("the refusal is not in the ledger")
@@ -221,7 +222,7 @@ class Books:
     def exchange(self, decision: str) -> dict[str, Any]:
         """The event of an exchange that was written lately, by its decision's id."""
         for _, fields in self.store.xrevrange(f"dlg:{{{decision.partition('-')[0]}}}:events"):
-            event: dict[str, Any] = json.loads(fields[b"event"])
+            event: dict[str, Any] = unpacked(fields[b"event"])
             if event.get("decision") == decision:
                 return event
         raise AssertionError("the exchange is not in the ledger")
@@ -233,7 +234,7 @@ class Books:
         for stream in ("events", "refusals"):
             for key in self.store.scan_iter(f"dlg:*:{stream}", count=10_000):
                 for number, fields in self.store.xrevrange(key, count=1_000):
-                    event = json.loads(fields[b"event"])
+                    event = unpacked(fields[b"event"])
                     place = b"%b:0:%b" % (fields[b"epoch"], stream.encode())
                     head = {"id": f"{place.decode()}:{int(number.partition(b'-')[0])}", "at": _AT}
                     shapes[_shape(event)] = head | event

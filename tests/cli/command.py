@@ -8,6 +8,10 @@ from types import MappingProxyType
 from click.testing import CliRunner
 
 from delegation.cli import main
+from tests.secrecy import leaks
+
+MAKING = {"init", "exchange", "token", "new-secret", "new-key", "checkpoint", "--jwks"}
+"""Words of commands that are asked for a token, a secret, a key or a signature, and print it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,14 @@ def run(
 ) -> Ran:
     """Run `delegation` with *arguments*, in *environment* and with no other setting of ours.
 
-    *given* is on its standard input. It may end by its exit status alone: no traceback.
+    *given* is on its standard input. It may end by its exit status alone: no traceback. What it
+    says holds no token and no secret, but for what it was asked to make.
     """
     ours = {name: None for name in os.environ if name.startswith("DELEGATION_")}
     result = CliRunner().invoke(main, arguments, env=ours | dict(environment), input=given)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
+    said = result.stderr if {*arguments} & MAKING else result.stdout + result.stderr
+    found = [*leaks(said, known=())]
+    assert not found, (arguments, found)
     return Ran(result.exit_code, result.stdout, result.stderr)

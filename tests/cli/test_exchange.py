@@ -175,7 +175,7 @@ def test_no_token(server: Server, status: int, shown: str) -> None:
 
 def test_a_hostile_refusal(server: Server) -> None:
     """Nor does a refusal; and it does not fill the screen."""
-    body = {"error": HOSTILE, HOSTILE: "name", "long": "x" * 10_000, "odd": [HOSTILE]}
+    body = {"error": HOSTILE, HOSTILE: "name", "long": "x " * 5_000, "odd": [HOSTILE]}
     server.says(
         TOKEN, json.dumps(body).encode(), 400, Delegation_Decision="\u009b31m".encode().decode("l1")
     )

@@ -59,21 +59,26 @@ def test_an_exchange(front: Nginx, endpoint: Endpoint) -> None:
 
 
 def test_slow_clients_keep_nobody_waiting(front: Nginx, endpoint: Endpoint) -> None:
-    """Ten of them have sent part of what they have to say: the one worker serves the others."""
+    """Ten of them send a byte now and then: the one worker serves the others meanwhile."""
     whole = b"POST /token HTTP/1.1\r\nHost: sts.example.com\r\nConnection: close\r\n"
     whole += b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n"
     whole += b"a" * 100
+    served = []
     with ExitStack() as stack:
-        slow = [stack.enter_context(front.connected()) for _ in range(10)]
-        for number, connection in enumerate(slow):
-            connection.sendall(whole[: 40 + 20 * number])
+        # Some are in the midst of their headers by now, some of their body.
+        slow = {20 * number: stack.enter_context(front.connected()) for number in range(10)}
+        for begun, connection in slow.items():
+            connection.sendall(whole[:begun])
 
-        alive, exchanged = front.raw(_get("/livez")), front.exchange(endpoint)
+        for byte in range(5):
+            for begun, connection in slow.items():
+                connection.sendall(whole[begun + byte :][:1])
+            served += [front.raw(_get("/livez")), front.exchange(endpoint)]
 
-        for number, connection in enumerate(slow):
-            connection.sendall(whole[40 + 20 * number :])
-        answers = [answer_on(connection) for connection in slow]
-    assert (alive.status, exchanged.status) == (200, 200)
+        for begun, connection in slow.items():
+            connection.sendall(whole[begun + 5 :])
+        answers = [answer_on(connection) for connection in slow.values()]
+    assert [answer.status for answer in served] == [200] * 10
     assert {answer.status for answer in answers} == {400}
 
 
@@ -207,6 +212,8 @@ def test_no_secret_is_in_its_log(tmp_path: Path, front: Nginx, endpoint: Endpoin
             front.raw(one)
         alone.send(endpoint, SECRET.encode() + b"a" * 70_000, path=f"/token?{SECRET}")
         alone.send(endpoint, SECRET.encode(), path=f"/{SECRET}", Expect=SECRET)
+        # Refused by the service, whose log is looked at in the end.
+        front.send(endpoint, b"grant_type=x", **{"X-Request-Id": SECRET, "Traceparent": SECRET})
 
     assert SECRET not in alone.log + front.log
     assert endpoint.secret not in alone.log + front.log

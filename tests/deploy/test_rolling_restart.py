@@ -1,5 +1,6 @@
 """A rolling restart under load, as the page on deploying has it: nobody notices."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.instances import free_port, instance
-from tests.deploy.nginx import nginx
+from tests.deploy.nginx import Nginx, nginx
 from tests.integration.conftest import endpoint_of
 from tests.resilience.load import Load, load
 from tests.world import TestWorld, a_test_world
@@ -17,8 +18,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 @pytest.fixture(name="world", scope="module")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestWorld]:
-    """Instances have one worker each: where it is gone, nobody else is there."""
-    with a_test_world(tmp_path_factory.mktemp("world"), workers=1) as world:
+    """Instances have one worker each: where it is gone, nobody else is there.
+
+    The store has as much time as it can have: what a busy machine costs is no matter of restarts.
+    """
+    directory = tmp_path_factory.mktemp("world")
+    with a_test_world(directory, workers=1, DELEGATION_REDIS_TIMEOUT="1") as world:
         yield world
 
 
@@ -28,6 +33,13 @@ def _recorded(world: TestWorld) -> set[str]:
 
 def _granted(found: Load) -> set[str]:
     return {str(answer.header("Delegation-Decision")) for answer in found.answers(200)}
+
+
+def _others(found: Load, front: Nginx) -> list[str]:
+    """What there was besides granted exchanges: as nginx has it, and where it says nothing, 0."""
+    lines = [json.loads(line) for line in front.log.splitlines() if line.startswith("{")]
+    unheard = [f"0 after {one.took:.2f} s" for one in found.outcomes if one.answer is None]
+    return [json.dumps(line) for line in lines if line["status"] != "200"] + unheard
 
 
 def test_each_instance_is_taken_out_and_restarted(world: TestWorld, tmp_path: Path) -> None:
@@ -48,6 +60,7 @@ def test_each_instance_is_taken_out_and_restarted(world: TestWorld, tmp_path: Pa
                 front.send_to(*ports)
             found.go_on()
 
+    assert _others(found, front) == []
     assert {one.status for one in found.outcomes} == {200}
     assert _granted(found) == _recorded(world) - before
 
@@ -67,6 +80,7 @@ def test_an_instance_that_is_stopped_without_notice(world: TestWorld, tmp_path: 
             assert running[0].wait(30) == 0
             found.go_on()
 
-    assert {one.status for one in found.outcomes} <= {200, 503}
-    assert found.count(503) <= 3
+    others = _others(found, front)
+    assert {one.status for one in found.outcomes} <= {200, 503}, others
+    assert len(others) <= 3, others
     assert _granted(found) == _recorded(world) - before

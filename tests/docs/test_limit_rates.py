@@ -23,7 +23,7 @@ from delegation.ratelimits import parse
 from delegation.registry.schema import GrantEntry
 from delegation.settings import Settings
 from tests.cli.command import run
-from tests.cli.conftest import _sound, _unlaid  # noqa: F401, fixtures
+from tests.cli.conftest import _begun, _sound, _unlaid  # noqa: F401, fixtures
 from tests.docs.pages import ROOT, blocks, table
 from tests.fakes import ListQuota
 from tests.parties import a_case

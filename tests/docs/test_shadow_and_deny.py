@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from delegation.audit.events import Events
+from delegation.audit.packing import unpacked
 from delegation.domain.questions import Question, Yes, can_i
 from delegation.domain.registry import Registry
 from delegation.registry.build import expectations
@@ -70,7 +71,7 @@ def test_the_event_says_what_the_page_shows() -> None:
     answer = can_i(asked, registry)
 
     assert isinstance(answer, Yes)
-    event = json.loads(Events().granted(answer.delegation, a_case(registry=registry)))
+    event = unpacked(Events().granted(answer.delegation, a_case(registry=registry)))
     assert event["shadow"] == shown
 
 

@@ -13,6 +13,7 @@ import redis
 
 from delegation.dev.servers import valkey
 from delegation.ledger.layout import initialize
+from delegation.ledger.store import LAYOUT_VERSION
 from tests.attacks.attack import (
     CLIENT,
     SUBJECT_TOKEN,
@@ -72,12 +73,25 @@ def _flushed(world: TestWorld, _later: ExitStack) -> Iterator[None]:
     initialize(world.world.store.server, world.world.store.partitions)
 
 
+@contextmanager
+def _laid_out_otherwise(world: TestWorld, _later: ExitStack) -> Iterator[None]:
+    _set_version(world, LAYOUT_VERSION + 1)
+    yield
+    _set_version(world, LAYOUT_VERSION)
+
+
+def _set_version(world: TestWorld, version: int) -> None:
+    for partition in world.world.store.partitions.all():
+        world.books.store.hset(partition.layout, "version", version)
+
+
 OUTAGES: dict[str, tuple[Outage, str]] = {
     "stopped": (_stopped, "ledger_unreachable"),
     "frozen": (_frozen, "ledger_unreachable"),
     "full": (_full, "ledger_unwell"),
     "read-only": (_read_only, "ledger_unwell"),
     "flushed": (_flushed, "no_layout"),
+    "laid out otherwise": (_laid_out_otherwise, "other_layout_version"),
 }
 
 

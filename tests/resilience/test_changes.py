@@ -1,6 +1,5 @@
 """The files change under load: no request fails, and nothing is decided by a mixture."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +8,7 @@ import jwt
 import pytest
 from jwt import PyJWKSet
 
+from delegation.audit.packing import unpacked
 from delegation.jose.keyring import Keyring, Status, new_key, write_keys
 from delegation.jose.rotation import rotate
 from tests.attacks.endpoint import Answer, Endpoint
@@ -23,7 +23,7 @@ def _events(world: TestWorld) -> dict[str, dict[str, Any]]:
     events = {}
     for stream in world.books.store.scan_iter("dlg:*:events", count=10_000):
         for _, fields in world.books.store.xrange(stream):
-            event = json.loads(fields[b"event"])
+            event = unpacked(fields[b"event"])
             events[event.get("decision")] = event
     return events
 

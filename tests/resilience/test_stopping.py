@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,9 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import pytest
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
 from delegation.dev.servers import listening, valkey
+from delegation.worker import Worker
 from tests.attacks.endpoint import Endpoint
 from tests.integration.conftest import endpoint_of
 from tests.resilience.load import load, wait_until
@@ -84,6 +91,23 @@ def test_it_is_told_to_stop_under_load(tmp_path: Path) -> None:
     assert status == 0
     assert {one.status for one in found.outcomes} == {0, 200}
     assert granted == recorded
+
+
+def test_who_comes_after_the_last_is_refused() -> None:
+    """At once, and not only when the process has ended: until then the kernel would take them in,
+    and reset them.
+    """
+    config = Config()
+    with listening(0) as listener:
+        there = listener.getsockname()
+        worker = Worker(1, os.getpid(), [listener], SimpleNamespace(), 30, config, Logger(config))
+        worker.handle_exit(signal.SIGTERM, None)
+
+        worker.run()
+
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(there, 5)
+    worker.tmp.close()
 
 
 @contextmanager
