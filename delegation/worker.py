@@ -6,10 +6,14 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Iterable, Sequence
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.http.wsgi import create
 from gunicorn.util import write_nonblock
 from gunicorn.workers.sync import SyncWorker
 
@@ -23,9 +27,6 @@ be waited for longer belongs behind a proxy that buffers.
 
 _NOTICE = 1.0
 """Seconds between two signs of life; the arbiter waits thirty times as long."""
-
-_WHOLE = 64 * 1024
-"""Bytes up to which an answer is sent in one piece; ours are far below."""
 
 LAST_ORDERS = 5.0
 """Seconds in which a worker that is told to stop answers those who are waiting already."""
@@ -96,8 +97,18 @@ class Worker(SyncWorker):
         super().handle(listener, connection, addr)
 
     def handle_request(self, listener: Any, req: Any, client: Any, addr: object) -> None:
-        """Answer it. Where all that was sent has been read, there is nothing left to wait for."""
-        super().handle_request(listener, req, client, addr)
+        """Answer it, in one piece. Where all that was sent has been read, it is over with that.
+
+        Gunicorn's own way is for applications that it does not know: it looks at each header twice,
+        and writes the date and every part of the answer anew.
+        """
+        _, environ = create(req, client, addr, listener.getsockname(), self.cfg)
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.log.info("Autorestarting worker after current request.")
+            self.alive = False
+        reply = _Reply()
+        client.sendall(reply.whole(self.wsgi(environ, reply.start)))
         client.is_done = getattr(req.body.reader, "length", None) == 0
 
     def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002
@@ -111,18 +122,15 @@ class Worker(SyncWorker):
 
 
 class _Connection(socket.socket):
-    """A connection on which silence means that the peer has gone, and an answer is sent whole.
+    """A connection on which silence means that the peer has gone.
 
-    Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone. It sends head
-    and body one after the other; and it waits, for two seconds at most, until the peer has closed:
-    a worker that waits serves nobody else. To wait is for what the peer may still be sending
-    (RFC 9112 §9.6): where it *is done*, that is nothing.
+    Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone. And it waits,
+    for two seconds at most, until the peer has closed: a worker that waits serves nobody else. To
+    wait is for what the peer may still be sending (RFC 9112 §9.6): where it *is done*, that is
+    nothing.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.is_done = False
-        self._unsent = bytearray()
+    is_done = False
 
     def recv(self, *args: Any) -> bytes:
         if self.is_done:
@@ -132,20 +140,45 @@ class _Connection(socket.socket):
         except BlockingIOError:
             raise ConnectionResetError(errno.ECONNRESET, "the peer is silent") from None
 
-    def sendall(self, data: Any, *args: Any) -> None:
-        self._unsent += data
-        if len(self._unsent) > _WHOLE:
-            self._send(*args)
-
     def shutdown(self, how: int) -> None:
-        self._send()
         if not self.is_done:
             super().shutdown(how)
 
-    def _send(self, *args: Any) -> None:
-        unsent, self._unsent = self._unsent, bytearray()
-        if unsent:
-            super().sendall(unsent, *args)
+
+class _Reply:
+    """What an application of ours answers, as it is sent: no line can bring another one along."""
+
+    def __init__(self) -> None:
+        self._status = ""
+        self._headers: Sequence[tuple[str, str]] = ()
+
+    def start(self, status: str, headers: Sequence[tuple[str, str]], _info: object = None) -> None:
+        """WSGI's `start_response`; what it answers in WSGI, a way to write, nobody uses."""
+        self._status, self._headers = status, headers
+
+    def whole(self, body: Iterable[bytes]) -> bytes:
+        """Head and body. Raises `ValueError` for a header that is none."""
+        try:
+            sent = b"".join(body)
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+        lines = [
+            f"HTTP/1.1 {self._status}",
+            f"Date: {_date(int(time.time()))}",
+            "Connection: close",
+            *(f"{name}: {value}" for name, value in self._headers),
+        ]
+        head = "\r\n".join(lines)
+        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+            raise ValueError("a header has more than one line")
+        return b"%b\r\n\r\n%b" % (head.encode("latin-1"), sent)
+
+
+@lru_cache(1)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _timeval(seconds: float) -> bytes:

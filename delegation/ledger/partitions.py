@@ -164,6 +164,7 @@ class Partitions:
         """
         return f"{self.of_lock(target)[0].number}-{lock.partition('-')[2]}"
 
+    @lru_cache(_REMEMBERED)  # noqa: B019, there is one of them for as long as the process lives
     def _of(self, *names: str) -> Partition:
         return Partition(int.from_bytes(digest(*names)[:8]) % self.count)
 

@@ -54,6 +54,12 @@ class PlainApp(Flask):
         response: Response = answer
         return self._finish(response, perf_counter() - began)
 
+    def do_teardown_request(self, *_args: Any) -> None:
+        """Nothing is put up that would have to be torn down."""
+
+    def do_teardown_appcontext(self, *_args: Any) -> None:
+        """Likewise."""
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """As it is: no view of ours is anything else."""
         return func

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Any, NoReturn
@@ -57,11 +56,7 @@ class TokenRequest(OAuth2Request):
         self.registry = registry
         self.authorization: str | None = http.environ.get("HTTP_AUTHORIZATION")
         self.origin = origin_of(http.environ)
-
-    @cached_property
-    def nonce(self) -> str:
-        """This request's own: a token that it uses twice is used once."""
-        return token_urlsafe(16)
+        self.nonce = token_urlsafe(16)  # this request's own: what it uses twice is used once
 
     @property
     def form(self) -> Form:

@@ -188,14 +188,48 @@ def test_an_answer_is_sent_whole_and_nobody_is_waited_for(worker: Worker) -> Non
     assert answer.endswith(b"\r\n\r\nanswer")
 
 
-@pytest.mark.usefixtures("_patient")
-def test_a_long_answer_is_not_gathered(worker: Worker) -> None:
-    """What is larger than any of ours goes out as it comes."""
-    body = bytes(range(256)) * 512
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb"], ids=repr)
+def test_a_header_is_one_line(worker: Worker, value: str) -> None:
+    """Were it ever to hold more, nothing of the answer is sent, and nothing of it is repeated."""
 
-    pieces = list(_handled(worker, REQUEST, _reading(body)))
+    def splitting(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("X-Name", value)])
+        return [b"secret"]
 
-    assert b"".join(pieces).endswith(b"\r\n\r\n" + body)
+    answer = b"".join(_handled(worker, REQUEST, splitting))
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert answer.endswith(b'{"error": "server_error"}')
+
+
+def test_an_answer_is_closed(worker: Worker) -> None:
+    """Whoever made it may want to know that it was read (PEP 3333)."""
+    closed = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            closed.append(True)
+
+    def application(_environ: dict[str, Any], start_response: Any) -> Body:
+        start_response("200 OK", [])
+        return Body([b"all ", b"of it"])
+
+    (answer,) = _handled(worker, REQUEST.replace(b"4", b"0"), application)
+
+    assert answer.endswith(b"\r\n\r\nall of it")
+    assert closed == [True]
+
+
+def test_a_worker_has_served_enough(worker: Worker) -> None:
+    """Then it stops, after this answer."""
+    worker.max_requests = 2
+    worker.alive = True
+
+    [*_handled(worker, REQUEST, _reading(b"one"))]
+    assert worker.alive
+    [*_handled(worker, REQUEST, _reading(b"two"))]
+
+    assert not worker.alive
 
 
 def test_who_is_still_sending_is_heard_out(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
