@@ -96,7 +96,10 @@ class RedisLedger:
             partition.record(delegation.id),
             partition.live,
             partition.events,
-            partition.once(delegation.grant, parent.issuer, parent.id),
+            # Asked about, and therefore named, only where the grant says so.
+            partition.once(delegation.grant, parent.issuer, parent.id)
+            if delegation.single_use
+            else partition.locks,
         ]
         if origin is None:
             if self._partitions.of_exchange(parent.id) != partition:

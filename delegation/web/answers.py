@@ -1,9 +1,9 @@
 """What every answer looks like: JSON that no cache keeps and no browser reinterprets."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from flask import Response
 
 _NOT_SNIFFED = ("X-Content-Type-Options", "nosniff")
@@ -32,10 +32,11 @@ class Answer(Response):
 
 
 def private(
-    status: int, body: Mapping[str, object], headers: Iterable[tuple[str, str]] = ()
+    status: int, body: Mapping[str, object] | bytes, headers: Iterable[tuple[str, str]] = ()
 ) -> Answer:
-    """An answer for the one who asked, and for nobody after them."""
-    return Answer(json.dumps(body).encode(), status, (*_PRIVATE, *headers))
+    """An answer for the one who asked, and for nobody after them. Bytes are JSON already."""
+    written = body if isinstance(body, bytes) else orjson.dumps(body)
+    return Answer(written, status, (*_PRIVATE, *headers))
 
 
 def done() -> Answer:
@@ -45,4 +46,4 @@ def done() -> Answer:
 
 def public(body: Mapping[str, object], content_type: str) -> Answer:
     """A document for everyone, which may be kept for five minutes."""
-    return Answer(json.dumps(body).encode(), 200, (("Content-Type", content_type), *_PUBLIC))
+    return Answer(orjson.dumps(body), 200, (("Content-Type", content_type), *_PUBLIC))

@@ -9,9 +9,9 @@ from delegation.web.clients import AUTH_METHODS
 from delegation.web.form import required
 from delegation.web.service import Service
 
-Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+Answer = tuple[int, dict[str, Any] | bytes, list[tuple[str, str]]]
 
-_INACTIVE = {"active": False}
+_INACTIVE = b'{"active": false}'
 """All that is ever said of a token that is not active (RFC 7662 §2.2), whatever the reason."""
 
 

@@ -147,10 +147,10 @@ class Server(AuthorizationServer):
     def handle_response(
         self,
         status: int,
-        body: Mapping[str, object] | None,
+        body: Mapping[str, object] | bytes | None,
         headers: Iterable[tuple[str, str]],
     ) -> flask.Response:
-        """An answer, as all of ours are; `None` says nothing."""
+        """An answer, as all of ours are; `None` says nothing, and bytes are JSON already."""
         return answers.done() if body is None else answers.private(status, body, headers)
 
     def handle_error_response(self, _request: object, error: OAuth2Error) -> NoReturn:
