@@ -62,16 +62,13 @@ class Server:
         self._routing = Routing(topology(url, timeout=timeout))
         self._durably = partial(together_durably, patience=patience, timeout=timeout)
 
-    def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> list[Any]:
-        """Run a script; its answer. Raises `Unavailable`."""
-        return self.begin(script, keys, arguments)()
-
     def begin(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> Callable[[], list[Any]]:
-        """Send a script, and do not wait: what is returned waits, and then does as `run`.
+        """Send a script, and do not wait: what is returned waits, and gives its answer.
 
-        A thread begins one thing at a time; what is not waited for is given up at the next.
+        That raises `Unavailable`. A thread begins one thing at a time; what is not waited for is
+        given up at the next.
         """
         began = perf_counter()
         answered = self._routing.begin(keys[0], _command(script, keys, arguments))

@@ -5,8 +5,11 @@ from threading import Thread
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
+from redis.sentinel import MasterNotFoundError
 
 from delegation.ledger.line import Line, Lines
+from delegation.ledger.routing import Routing
+from delegation.ledger.topology import OneServer
 
 
 @pytest.fixture(name="line")
@@ -48,6 +51,19 @@ def test_a_connection_that_was_closed_is_made_anew(line, raw):
 def _asked(line):
     line.send(("ECHO", "there"))
     return line.read()
+
+
+def test_where_nobody_can_be_asked(raw):
+    """That a server cannot be found is said when its answer is asked for."""
+
+    class Nowhere(OneServer):
+        def primary(self, _key):
+            raise MasterNotFoundError("nobody knows")
+
+    answer = Routing(Nowhere(raw)).begin("key", ("PING",))
+
+    with pytest.raises(MasterNotFoundError):
+        answer()
 
 
 def test_each_thread_has_its_own(raw):

@@ -25,7 +25,15 @@ from tests.parties import (
     a_token_of_ours,
     a_verified_token,
 )
-from tests.valkey import PARTITIONS, decide, decide_next, now_in_milliseconds, put, snapshot
+from tests.valkey import (
+    PARTITIONS,
+    an_order,
+    decide,
+    decide_next,
+    now_in_milliseconds,
+    put,
+    snapshot,
+)
 
 ONCE = a_registry(grants=[a_grant(single_use=True)])
 
@@ -451,3 +459,49 @@ def test_a_foreign_token_without_a_login_time_counts_as_old(locks, ledger):
     put(locks, Target.subject(ALICE), ends_at=long_ago, since_login=True)
 
     assert refused_by(ledger, decide(ledger)).cause is Cause.LINEAGE_DEAD
+
+
+def test_what_may_leave_is_recorded(ledger):
+    """At the end of the context, and whatever was done inside."""
+    delegation = decide(ledger)
+
+    with ledger.recording(delegation, a_case()):
+        pass
+
+    assert ledger.describe(delegation.id).alive
+
+
+def test_what_fails_inside_is_void(ledger, evidence):
+    """It was recorded meanwhile: one event says so, and another one that nothing was issued."""
+    delegation = decide(ledger)
+
+    with pytest.raises(RuntimeError, match="no key"), ledger.recording(delegation, a_case()):
+        raise RuntimeError("no key")
+
+    assert not ledger.describe(delegation.id).alive
+    events = evidence.read(PARTITIONS.of(ALICE).number, "events", count=10)
+    assert [unpacked(one.event)["type"] for one in events] == ["exchange", "not_issued"]
+
+
+def test_what_is_refused_is_refused_whatever_fails_inside(ledger, locks, evidence):
+    """There is no record then, and nothing to make void."""
+    locks.lock(an_order(locks, EVERYTHING))
+    before = len(evidence.read(PARTITIONS.of(ALICE).number, "events", count=10))
+    delegation = decide(ledger)
+
+    with pytest.raises(NotPermitted), ledger.recording(delegation, a_case()):
+        raise RuntimeError("no key")
+
+    assert len(evidence.read(PARTITIONS.of(ALICE).number, "events", count=10)) == before
+
+
+def test_who_is_told_to_stop_inside_stops(ledger):
+    """At once: the answer is given up with its connection, and the next one is its own."""
+    delegation, another = decide(ledger), decide(ledger)
+
+    with pytest.raises(KeyboardInterrupt), ledger.recording(delegation, a_case()):
+        raise KeyboardInterrupt
+
+    assert ledger.describe(another.id) == Description(alive=False)
+    ledger.record(another, a_case())
+    assert ledger.describe(another.id).alive

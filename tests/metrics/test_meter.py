@@ -13,6 +13,7 @@ from delegation.domain.resources import Targets
 from delegation.ledger.ledger import Limits, RedisLedger
 from delegation.ledger.server import Server
 from delegation.ledger.store import Store
+from delegation.metrics import tally
 from delegation.metrics.catalogue import CATALOGUE
 from delegation.metrics.exposition import Counted
 from delegation.metrics.meter import MOST_PAIRS, Meter
@@ -302,3 +303,16 @@ def test_nothing_is_only_promised(bench: Bench) -> None:
     assert {(family.name, family.type, family.documentation) for family in families} == {
         (metric.family, metric.kind, metric.meaning) for metric in CATALOGUE
     }
+
+
+def test_what_nobody_writes_does_not_pile_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is added up as often as must be, and nothing is lost by that."""
+    monkeypatch.setattr(tally, "_NOTED", 3)
+    worker = bench.worker()
+
+    for _ in range(10):
+        worker.throttled()
+        worker.requested("token", 200, 0.25)
+
+    assert bench.served()["delegation_throttled_requests_total"] == 10
+    assert bench.only("delegation_request_duration_seconds_count") == {"token 200": 10}

@@ -184,6 +184,15 @@ def test_oversize(sts: Endpoint, body: bytes, environ: dict[str, Any]) -> None:
     assert not sts.outcomes
 
 
+@pytest.mark.parametrize("length", ["abc", "-1", "+5", "5 ", "\u0665", "0x10"])
+def test_a_length_that_is_none(sts: Endpoint, length: str) -> None:
+    """How much to read is for nobody to guess."""
+    response = sts.ask(form(), authorization=basic(), CONTENT_LENGTH=length)
+
+    assert refused(response) == MALFORMED
+    assert not sts.outcomes
+
+
 @pytest.mark.parametrize("environ", [{}, CHUNKED], ids=["length", "chunked"])
 def test_largest_size(sts: Endpoint, environ: dict[str, Any]) -> None:
     """64 KiB exactly are accepted."""

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from delegation.domain.grants import Subjects
 from delegation.registry.lint.catalogue import LintCode, Severity
+from delegation.registry.lint.inclusion import may_meet
 from delegation.registry.lint.linter import look_at
 from delegation.registry.loader import Snapshot
 from delegation.registry.problems import Code
 from tests.registry import story
 
 CLEAN = (Path(__file__).parent / "corpus" / "clean.yaml").read_text("utf-8")
+LOGIN, PARTNER = "https://login.example.com", "https://partner.example.org"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 STAFF = "subjects: [{issuer: corp, claims: {groups: [staff]}}]"
@@ -406,3 +409,24 @@ def test_an_error_is_never_passed_over() -> None:
     wrong = but((AGENT, "agents: []"))
 
     assert ignoring("  # lint: ignore empty_value: it is so", text=wrong) == {Code.EMPTY_VALUE}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "people", "meet"),
+    [
+        (LOGIN, {"alice"}, True),
+        (LOGIN, {"bob"}, False),
+        (LOGIN, set(), True),
+        (PARTNER, {"alice"}, False),
+    ],
+    ids=["the same", "another", "anybody", "of another issuer"],
+)
+def test_who_may_be_meant_by_two(issuer: str, people: set[str], *, meet: bool) -> None:
+    """People are told apart by their issuers, and by nothing else that a token can have."""
+    alice = Subjects(
+        issuer=LOGIN, people=frozenset({"alice"}), claims={"groups": frozenset({"staff"})}
+    )
+
+    other = Subjects(issuer=issuer, people=frozenset(people), everyone=not people)
+
+    assert may_meet(alice, other) is meet
