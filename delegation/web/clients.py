@@ -13,7 +13,7 @@ from delegation.domain.parties import Client, VerifiedAssertion
 from delegation.domain.ports import ClientAssertions, Ledger
 from delegation.domain.registry import Registry
 from delegation.web.errors import AuthenticationFailed
-from delegation.web.form import Form
+from delegation.web.form import JWT_BEARER, Form
 from delegation.web.limits import shown
 
 SECRET_BASIC = "client_secret_basic"
@@ -22,8 +22,6 @@ ASSERTION = "private_key_jwt"
 
 AUTH_METHODS = (ASSERTION, SECRET_BASIC, SECRET_POST)
 """What every endpoint takes."""
-
-_JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Credentials(Protocol):
@@ -95,7 +93,7 @@ class ByAssertion:
         """The client that signed it. A `client_id` in the form must be the same (RFC 7521 §4.2)."""
         form = request.form
         named = form.get("client_id")
-        if form.get("client_assertion_type") != _JWT_BEARER:
+        if form.get("client_assertion_type") != JWT_BEARER:
             raise AuthenticationFailed(named)
         try:
             assertion = self._assertions.assertion(

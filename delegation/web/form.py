@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -40,6 +40,18 @@ _PRINTABLE = frozenset(
         "client_assertion_type",
     }
 )
+
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+"""The grant type of RFC 8693 §2.1."""
+
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""The type of a client assertion (RFC 7523 §2.2)."""
+
+_USUAL = {
+    quote(word, safe="").encode(): str(word)
+    for word in (*_PRINTABLE, "scope", "resource", *TokenType, TOKEN_EXCHANGE, JWT_BEARER)
+}
+"""What stands in nearly every form, as it is sent: so it need not be put together each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,9 @@ def _fields(body: bytes) -> list[tuple[str, str]]:
 
 
 def _unescaped(part: bytes) -> str:
+    usual = _USUAL.get(part)
+    if usual is not None:
+        return usual
     if b"+" in part:
         part = part.replace(b"+", b" ")
     return (unquote_to_bytes(part) if b"%" in part else part).decode()

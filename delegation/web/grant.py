@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 from delegation.domain.errors import Cause, UnauthorizedClient
 from delegation.domain.tokens import IssuedToken, TokenType, format_scope
 from delegation.web.clients import AUTH_METHODS
-from delegation.web.form import exchange_request, requested_token_type
+from delegation.web.form import TOKEN_EXCHANGE, exchange_request, requested_token_type
 from delegation.web.service import Service
 
 Answer = tuple[int, dict[str, object], list[tuple[str, str]]]
@@ -17,7 +17,7 @@ Answer = tuple[int, dict[str, object], list[tuple[str, str]]]
 class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):
     """What Authlib calls when `grant_type` asks for token exchange."""
 
-    GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+    GRANT_TYPE = TOKEN_EXCHANGE
     TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
     service: Service
