@@ -23,7 +23,7 @@ def test_a_figure_that_changes_changes_its_sums() -> None:
 
     changed = summed(slower)
 
-    assert changed.count("323 exchanges a second for each core") == 0
+    assert changed.count("562 exchanges a second for each core") == 0
     assert changed != slower
 
 
