@@ -15,8 +15,8 @@ from delegation.metrics.catalogue import BUCKETS, Metric
 INTERVAL = 1.0
 """Seconds between two writings: what a worker counts last is lost if it is killed."""
 
-_NOTED = 10_000
-"""What is noted at most before it is added up: where nobody writes, it must not grow."""
+_NOTED = 500
+"""What is noted at most before it is added up: so that no request waits for long while it is."""
 
 _Series = tuple[Metric, tuple[str, ...]]
 
