@@ -12,11 +12,12 @@ from typing import Self
 from delegation.domain.parties import Identity
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def milliseconds(time: datetime) -> int:
     """*time* in whole milliseconds since the epoch."""
-    return (time - _EPOCH) // timedelta(milliseconds=1)
+    return (time - _EPOCH) // _MILLISECOND
 
 
 class Kind(StrEnum):

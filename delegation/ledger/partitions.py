@@ -104,7 +104,7 @@ class Partition:
         return f"{self.number}-{urlsafe_b64encode(bits).rstrip(b'=').decode()}"
 
     def _key(self, *names: str) -> str:
-        return ":".join((f"dlg:{{{self.number}}}", *names))
+        return f"dlg:{{{self.number}}}:{':'.join(names)}"
 
 
 @dataclass(frozen=True, slots=True)
