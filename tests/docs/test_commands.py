@@ -121,17 +121,20 @@ def test_every_command_of_ours_is_one(page: Path) -> None:
 def is_one(line: str) -> bool:
     """Whether there is such a command, with such options; what else it takes may be left out."""
     words, command = shlex.split(re.split(r" [|<>] ?|; ", line)[0])[1:], main
+    # A command remembers the option for its help as it is first asked: so always below the first.
+    context = click.Context(main, info_name="delegation", **main.context_settings)
     while True:
-        context = click.Context(command)
         try:
             _, words, _ = command.make_parser(context).parse_args(words)
         except click.UsageError as error:
             return not isinstance(error, click.NoSuchOption)
         if not isinstance(command, click.Group) or words in ([], ["..."]):
             return True
-        command = command.get_command(context, words.pop(0))
+        name = words.pop(0)
+        command = command.get_command(context, name)
         if command is None:
             return False
+        context = click.Context(command, info_name=name, parent=context)
 
 
 @pytest.mark.parametrize(

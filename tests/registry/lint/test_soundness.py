@@ -124,6 +124,7 @@ def test_whatever_is_said_of_grants_is_so(content: dict[str, Any], asked: list[Q
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @given(drawn.contents())
 def test_it_is_said_which_grants_nobody_can_use(content: dict[str, Any]) -> None:
     """Of a grant that is alone at its resource: exactly where every question is answered no."""
@@ -137,6 +138,7 @@ def test_it_is_said_which_grants_nobody_can_use(content: dict[str, Any]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @given(drawn.contents())
 def test_whatever_makes_no_difference_makes_none_to_anybody(content: dict[str, Any]) -> None:
     """The same as above, of all questions."""
