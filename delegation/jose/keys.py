@@ -84,4 +84,9 @@ def thumbprint(members: Mapping[str, str]) -> str:
     """The name that follows from the key itself (RFC 7638), of its `public_members`."""
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode("ascii")
     digest = hashlib.sha256(canonical).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return base64url(digest).decode("ascii")
+
+
+def base64url(part: bytes) -> bytes:
+    """As a JWS writes its parts (RFC 7515 §2): without padding."""
+    return base64.urlsafe_b64encode(part).rstrip(b"=")

@@ -1,6 +1,5 @@
 """Writes what has been decided into a token: a signed RFC 9068 access token with an actor chain."""
 
-from base64 import urlsafe_b64encode
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,6 +10,7 @@ from delegation.domain.delegations import Delegation
 from delegation.domain.errors import Unavailable
 from delegation.domain.tokens import SEPARATOR, SERVICE, IssuedToken, TokenType, format_scope
 from delegation.jose.keyring import Keyring
+from delegation.jose.keys import base64url
 
 TYPE = "at+jwt"
 """The header `typ` of our tokens (RFC 9068 §2.1)."""
@@ -32,8 +32,8 @@ class JwtSigner:
         """
         key = self._keyring.active
         claims = orjson.dumps(self._claims(delegation))
-        signing_input = b"%b.%b" % (_header(key.algorithm, key.kid), _encoded(claims))
-        signature = _encoded(key.sign(signing_input))
+        signing_input = b"%b.%b" % (_header(key.algorithm, key.kid), base64url(claims))
+        signature = base64url(key.sign(signing_input))
         return IssuedToken(
             id=delegation.id,
             value=(b"%b.%b" % (signing_input, signature)).decode("ascii"),
@@ -94,12 +94,7 @@ def _optional(delegation: Delegation) -> dict[str, Any]:
 @lru_cache
 def _header(algorithm: str, kid: str) -> bytes:
     """The same for all that a key signs."""
-    return _encoded(orjson.dumps({"alg": algorithm, "kid": kid, "typ": TYPE}))
-
-
-def _encoded(part: bytes) -> bytes:
-    """RFC 7515 §2: base64url, without padding."""
-    return urlsafe_b64encode(part).rstrip(b"=")
+    return base64url(orjson.dumps({"alg": algorithm, "kid": kid, "typ": TYPE}))
 
 
 def _seconds(time: datetime) -> int:

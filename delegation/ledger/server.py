@@ -117,21 +117,14 @@ class Server:
 
     def evicts(self) -> bool:
         """Whether a full server drops what it knows. Raises `Unavailable`."""
-
-        def ask() -> bool:
-            return any(self._routing.everywhere(_evicts))
-
-        return self._surely(ask, ask)
+        return self._surely(lambda: any(self._routing.everywhere(_evicts)))
 
     def close(self) -> None:
         """Close every connection."""
         self._routing.close()
 
     def _ask(self, key: str, command: Callable[[redis.Redis], T]) -> T:
-        def send() -> T:
-            return self._routing.send(key, command)
-
-        return self._surely(send, send)
+        return self._surely(lambda: self._routing.send(key, command))
 
     def _run_together(
         self, script: Script, calls: Sequence[Call], batch: Batch[T]
@@ -143,20 +136,20 @@ class Server:
             (_, *answers), outcome = batch(client, [("SCRIPT LOAD", script.source), *commands])
             return answers, outcome
 
-        def send() -> list[tuple[Any, T]]:
-            return self._routing.send_all(commands, with_script)
+        return self._surely(lambda: self._routing.send_all(commands, with_script))
 
-        return self._surely(send, send)
+    def _surely(self, send: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """What came of *send*; where its reply was lost, or there is no such script, of *again*.
 
-    def _surely(self, send: Callable[[], T], again: Callable[[], T]) -> T:
-        """What came of *send*; where its reply was lost, or there is no such script, of *again*."""
+        That is to send the same once more, unless it is said.
+        """
         try:
             try:
                 return send()
             except FAILURES as error:
                 if not (is_lost(error) or isinstance(error, NoScriptError)):
                     raise
-                return again()
+                return (again or send)()
         except FAILURES as error:  # full, read-only, loading, out of rights, ...
             problem = UNREACHABLE if is_unanswered(error) else UNWELL
             if self._meter is not None:
