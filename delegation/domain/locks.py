@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from delegation.domain.parties import Identity
 
@@ -36,8 +36,7 @@ class Kind(StrEnum):
     PAIR = "pair"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(NamedTuple):
     """One thing that a lock can match, named by as many strings as it takes."""
 
     kind: Kind

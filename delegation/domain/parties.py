@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self, TypeGuard
+from typing import Any, NamedTuple, Self, TypeGuard
 
 CHAIN_HARD_CAP = 8
 """No chain is ever longer, whatever a grant says."""
@@ -25,16 +25,14 @@ def is_name(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= NAME_LIMIT and value.isprintable()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identity:
+class Identity(NamedTuple):
     """The pair (issuer, subject). A subject is unique only within its issuer (RFC 7519 §4.1.2)."""
 
     issuer: str
     subject: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
+class Actor(NamedTuple):
     """One hop of an actor chain: an identity, and the two members that may describe it further."""
 
     identity: Identity

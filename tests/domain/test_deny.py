@@ -1,7 +1,6 @@
 """What is denied no grant gives: by no other name, at no other hop, to no token that says less."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -355,7 +354,7 @@ def test_who_is_known_to_be_somebody_else_is_not_meant(subjects: Subjects) -> No
 def agents() -> Iterator[tuple[VerifiedToken, bool]]:
     """Tokens of ours, and whether they came through the agent that is denied."""
     us = a_chain("calendar-mcp")
-    named = replace(us.actors[0], identity=Identity(LOGIN, "x"), client_id=DESK_AGENT)
+    named = us.actors[0]._replace(identity=Identity(LOGIN, "x"), client_id=DESK_AGENT)
     yield a_token_of_ours(), True
     yield a_token_of_ours(actors=us), False
     yield a_token_of_ours(actors=a_chain("calendar-mcp", DESK_AGENT, issuer=OUR_ISSUER)), True
