@@ -41,6 +41,7 @@ class Worker(SyncWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.cfg: Any = _Settled(self.cfg)
         self._not_served = SampledLog(
             time.monotonic, level=logging.WARNING, suppressed=lambda: meter().line_suppressed()
         )
@@ -89,9 +90,7 @@ class Worker(SyncWorker):
 
     def handle(self, listener: Any, client: Any, addr: object) -> None:
         """Serve one request, unless it stops half-way."""
-        # Told what it is, Python need not ask the kernel.
-        kind = client.family, client.type, client.proto
-        connection = _Connection(*kind, fileno=client.detach())
+        connection = _Connection(client)
         # Python's own timeout would cost a call of poll for every read and write.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE))
         super().handle(listener, connection, addr)
@@ -102,7 +101,7 @@ class Worker(SyncWorker):
         Gunicorn's own way is for applications that it does not know: it looks at each header twice,
         and writes the date and every part of the answer anew.
         """
-        _, environ = create(req, client, addr, listener.getsockname(), self.cfg)
+        _, environ = create(req, client, addr, _address(listener), self.cfg)
         self.nr += 1
         if self.nr >= self.max_requests:
             self.log.info("Autorestarting worker after current request.")
@@ -121,7 +120,21 @@ class Worker(SyncWorker):
             write_nonblock(client, _answer(_status(exc)))
 
 
-class _Connection(socket.socket):
+class _Settled:
+    """A configuration that changes no more: gunicorn's own looks for each setting at each use, some
+    of them for each header. What is no setting is asked of it.
+    """
+
+    def __init__(self, config: Any) -> None:
+        vars(self).update({name: getattr(config, name) for name in config.settings})
+        self._config = config
+        self.is_ssl = config.is_ssl
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
+
+
+class _Connection:
     """A connection on which silence means that the peer has gone.
 
     Gunicorn writes a traceback for a timeout, and nothing for a peer that has gone. And it waits,
@@ -132,17 +145,28 @@ class _Connection(socket.socket):
 
     is_done = False
 
-    def recv(self, *args: Any) -> bytes:
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def recv(self, size: int) -> bytes:
         if self.is_done:
             return b""
         try:
-            return super().recv(*args)
+            received: bytes = self._client.recv(size)
         except BlockingIOError:
             raise ConnectionResetError(errno.ECONNRESET, "the peer is silent") from None
+        return received
 
     def shutdown(self, how: int) -> None:
         if not self.is_done:
-            super().shutdown(how)
+            self._client.shutdown(how)
+
+    def settimeout(self, seconds: float) -> None:
+        if not self.is_done:
+            self._client.settimeout(seconds)
 
 
 class _Reply:
@@ -168,7 +192,7 @@ class _Reply:
             f"HTTP/1.1 {self._status}",
             f"Date: {_date(int(time.time()))}",
             "Connection: close",
-            *(f"{name}: {value}" for name, value in self._headers),
+            *[f"{name}: {value}" for name, value in self._headers],
         ]
         head = "\r\n".join(lines)
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
@@ -179,6 +203,12 @@ class _Reply:
 @lru_cache(1)
 def _date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
+
+
+@lru_cache(8)
+def _address(listener: Any) -> Any:
+    """Where *listener* listens, which never changes."""
+    return listener.getsockname()
 
 
 def _timeval(seconds: float) -> bytes:

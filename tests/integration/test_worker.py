@@ -241,9 +241,9 @@ def test_who_is_still_sending_is_heard_out(worker: Worker, monkeypatch: pytest.M
         return []
 
     class Spied(delegation.worker._Connection):  # noqa: SLF001
-        def recv(self, *args: Any) -> bytes:
+        def recv(self, size: int) -> bytes:
             heard.append(self.is_done)
-            return super().recv(*args)
+            return super().recv(size)
 
     monkeypatch.setattr(delegation.worker, "_Connection", Spied)
     _waiting(monkeypatch, 0.01)
