@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 
 from delegation.domain.parties import PublishedKeys
 
@@ -24,7 +25,7 @@ LONGEST_SESSION = timedelta(days=366)
 """The longest that a login can be past. Ended locks on logins are remembered for as long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ForeignIssuer:
     """An issuer whose tokens we can verify, with the profile that they follow.
 
@@ -45,7 +46,7 @@ class ForeignIssuer:
     private_network: bool = False
     """Whether its keys may be fetched from a loopback or private address."""
 
-    @property
+    @cached_property
     def keys(self) -> PublishedKeys:
         """Where its keys are."""
         return PublishedKeys(
@@ -66,7 +67,7 @@ class ForeignIssuer:
         return claims.get(self.id_claim)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrustedIssuer(ForeignIssuer):
     """An issuer of subject tokens. Our `sub` is `<alias>|<sub>`.
 
@@ -110,7 +111,7 @@ def _says(claim: object, value: str, client: str | None) -> bool:
     return any(isinstance(one, str) and one.casefold() == expected for one in said)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ActorIssuer(ForeignIssuer):
     """An issuer of actor tokens: a list of its own, for trust in subjects is none in actors.
 
@@ -121,7 +122,7 @@ class ActorIssuer(ForeignIssuer):
     assertion_types: frozenset[str] = frozenset({"jwt"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AdminIssuer(ForeignIssuer):
     """An issuer of administrators' tokens: a list of its own, too. Its scopes are our capabilities.
 

@@ -54,6 +54,9 @@ class _Known:
         return self.fetched_at is not None and now < self.fetched_at + USABLE_FOR
 
 
+_NOTHING = _Known()
+
+
 class ForeignKeys:
     """Finds the keys of trusted issuers and clients. Safe under threads: no fetch holds a lock.
 
@@ -103,7 +106,7 @@ class ForeignKeys:
         raise TokenFault(Cause.KEY_UNKNOWN, kid=kid)
 
     def _current(self, source: PublishedKeys, now: float) -> _Known:
-        known = self._memo.get(source, _Known())
+        known = self._memo.get(source, _NOTHING)
         if not known.is_fresh(now) and now >= known.not_before:
             known = self._refetched(source, known)
         if not known.is_usable(now):

@@ -1,8 +1,8 @@
 """Keys as JWKs, each bound to one algorithm: reading, naming and checking with them."""
 
-import base64
 import hashlib
 import json
+from binascii import b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from jwt import PyJWTError
 from jwt.algorithms import Algorithm, AllowedKeys, get_default_algorithms
+
+_ALPHABET = bytes.maketrans(b"+/", b"-_")
 
 _MEMBERS = {
     "EC": ("crv", "kty", "x", "y"),
@@ -89,4 +91,4 @@ def thumbprint(members: Mapping[str, str]) -> str:
 
 def base64url(part: bytes) -> bytes:
     """As a JWS writes its parts (RFC 7515 §2): without padding."""
-    return base64.urlsafe_b64encode(part).rstrip(b"=")
+    return b2a_base64(part, newline=False).translate(_ALPHABET).rstrip(b"=")

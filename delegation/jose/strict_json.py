@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 MAX_DEPTH = 32
 """Levels of nesting. The longest actor chain that can be accepted needs nine."""
 
+_WHITE_SPACE = " \t\n\r"
+"""That of JSON (RFC 8259 §2)."""
+
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
 
 
@@ -23,7 +26,10 @@ def read_object(data: bytes) -> dict[str, Any]:
     # json recurses: what is too deep must not even get there.
     if _depth_exceeds(MAX_DEPTH, text):
         raise ValueError("nested too deeply")
-    value = _DECODER.decode(text)
+    text = text.strip(_WHITE_SPACE)
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("something follows")
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004, one error for all causes
     # Raw NUL and raw surrogates have been refused by now: only an escape can still make one.

@@ -1,6 +1,6 @@
 """Who calls: client authentication, by one mechanism per request (RFC 6749 §2.3, RFC 7523 §2.2)."""
 
-import base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Collection
 from typing import Protocol
 from urllib.parse import unquote_plus
@@ -153,15 +153,17 @@ def _basic(header: str) -> tuple[str, str]:
         raise AuthenticationFailed
     try:
         pair = _strictly_decoded(encoded.strip(" ")).decode()
-        client_id, secret = (unquote_plus(part, errors="strict") for part in pair.split(":", 1))
+        client_id, secret = pair.split(":", 1)
+        if "%" not in pair and "+" not in pair:
+            return client_id, secret
+        return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
     except ValueError:
         raise AuthenticationFailed from None
-    return client_id, secret
 
 
 def _strictly_decoded(encoded: str) -> bytes:
     """Base64 that could not be written in another way; Python's own strict mode lets a `=` pass."""
-    decoded = base64.b64decode(encoded, validate=True)
-    if base64.b64encode(decoded).decode() != encoded:
+    decoded = a2b_base64(encoded, strict_mode=True)
+    if b2a_base64(decoded, newline=False).decode() != encoded:
         raise ValueError("not canonical")
     return decoded
