@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
+from os import urandom
 
 from delegation.domain.locks import Kind, Target
 from delegation.domain.parties import Identity
@@ -20,11 +20,14 @@ _REMEMBERED = 8192
 _ROOT = 4
 """Bytes of a root identity's fingerprint in the list of what is live: others are seldom like it."""
 
+# Of base64url (RFC 4648 §5), in place of base64.
+_WRITTEN, _READ = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+
 _EXCHANGE = re.compile(r"(0|[1-9][0-9]{0,8})-[A-Za-z0-9_-]{22}", re.ASCII)
 """The one form that our ids have; only such an id is ever put into a key as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Partition:
     """One partition; its number is a hash tag, so that on a cluster its keys share a slot.
 
@@ -33,47 +36,47 @@ class Partition:
 
     number: int
 
-    @property
+    @cached_property
     def layout(self) -> str:
         """Version, number of partitions, epoch, and the counters."""
         return self._key("layout")
 
-    @property
+    @cached_property
     def locks(self) -> str:
         """For each target its standing locks and latest ends."""
         return self._key("locks")
 
-    @property
+    @cached_property
     def lock_book(self) -> str:
         """For each lock what it is, in words."""
         return self._key("lockbook")
 
-    @property
+    @cached_property
     def events(self) -> str:
         """The undrained events of exchanges and administrative acts."""
         return self._key("events")
 
-    @property
+    @cached_property
     def refusals(self) -> str:
         """The undrained events of refusals, which cannot starve the others."""
         return self._key("refusals")
 
-    @property
+    @cached_property
     def caps(self) -> str:
         """How many refusals of each client were written in its last minute."""
         return self._key("caps")
 
-    @property
+    @cached_property
     def alarms(self) -> str:
         """The latest alarms, and no more of them than people look at."""
         return self._key("alarms")
 
-    @property
+    @cached_property
     def alarm_counts(self) -> str:
         """How many alarms of each cause there have been."""
         return self._key("alarmcounts")
 
-    @property
+    @cached_property
     def workers(self) -> str:
         """What the workers say of themselves; in one partition for all."""
         return self._key("workers")
@@ -82,7 +85,7 @@ class Partition:
         """The record of one exchange."""
         return self._key("x", exchange)
 
-    @property
+    @cached_property
     def live(self) -> str:
         """The exchanges that have not expired, each as its `entry`."""
         return self._key("live")
@@ -101,10 +104,17 @@ class Partition:
 
     def id_of(self, bits: bytes) -> str:
         """The id that has these bits."""
-        return f"{self.number}-{urlsafe_b64encode(bits).rstrip(b'=').decode()}"
+        written = b2a_base64(bits, newline=False).translate(_WRITTEN)
+        return f"{self.number}-{written.rstrip(b'=').decode()}"
 
     def _key(self, *names: str) -> str:
         return f"dlg:{{{self.number}}}:{':'.join(names)}"
+
+
+@cache
+def _partition(number: int) -> Partition:
+    """The one of this number, which knows the names of its keys."""
+    return Partition(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class Partitions:
 
     def all(self) -> tuple[Partition, ...]:
         """Every partition, by number."""
-        return tuple(map(Partition, range(self.count)))
+        return tuple(map(_partition, range(self.count)))
 
     def of(self, root: Identity) -> Partition:
         """Where everything about one root identity lives."""
@@ -134,7 +144,7 @@ class Partitions:
         found = _EXCHANGE.fullmatch(exchange)
         if found is None or int(found[1]) >= self.count:
             return None
-        return Partition(int(found[1]))
+        return _partition(int(found[1]))
 
     def of_lock(self, target: Target) -> tuple[Partition, ...]:
         """Where a lock has to stand: in one partition if it concerns one person, else in all.
@@ -154,7 +164,7 @@ class Partitions:
 
     def new_id(self, partition: Partition, *, key: str | None = None) -> str:
         """An unguessable id of 128 bits that begins with its partition; or that of a *key*."""
-        bits = secrets.token_bytes(16) if key is None else digest(key)[:16]
+        bits = urandom(16) if key is None else digest(key)[:16]
         return partition.id_of(bits)
 
     def placed(self, lock: str, target: Target) -> str:
@@ -166,7 +176,7 @@ class Partitions:
 
     @lru_cache(_REMEMBERED)  # noqa: B019, there is one of them for as long as the process lives
     def _of(self, *names: str) -> Partition:
-        return Partition(int.from_bytes(digest(*names)[:8]) % self.count)
+        return _partition(int.from_bytes(digest(*names)[:8]) % self.count)
 
 
 def digest(*names: str) -> bytes:
@@ -177,7 +187,7 @@ def digest(*names: str) -> bytes:
 
 def entry(root: Identity, exchange: str) -> bytes:
     """How an exchange stands in the list of what is live: whose it may be, and its id's bits."""
-    return mark(root) + urlsafe_b64decode(exchange[-22:] + "==")
+    return mark(root) + a2b_base64(exchange[-22:].encode().translate(_READ) + b"==")
 
 
 def bits(entry: bytes) -> bytes:
@@ -193,4 +203,4 @@ def mark(root: Identity) -> bytes:
 @lru_cache(_REMEMBERED)
 def fingerprint(target: Target) -> bytes:
     """The 16 bytes by which the script knows a target."""
-    return digest(target.kind.value, *target.names)[:16]
+    return digest(target.kind, *target.names)[:16]
