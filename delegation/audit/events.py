@@ -238,7 +238,7 @@ def encode(event: Mapping[str, Any]) -> bytes:
 
 def _known(event: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _known(value) if isinstance(value, dict) else value
+        name: _known(value) if type(value) is dict else value
         for name, value in event.items()
         if value is not None
     }

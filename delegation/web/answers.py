@@ -5,6 +5,9 @@ from typing import Any
 
 import orjson
 from flask import Response
+from werkzeug.http import HTTP_STATUS_CODES
+
+_STATUS = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
 _NOT_SNIFFED = ("X-Content-Type-Options", "nosniff")
 # RFC 6749 §5.1, on errors too.
@@ -19,9 +22,14 @@ class Answer(Response):
     Werkzeug does all that for each header, three times: it takes as long as to sign a token.
     """
 
+    # Werkzeug's are properties.
+    status_code: int = 200
+    status: Any = "200 OK"
+
     def __init__(self, body: bytes, status: int, headers: Iterable[tuple[str, str]]) -> None:
         self._body = body
         self.status_code = status
+        self.status = _STATUS[status]
         self.headers = dict(headers)  # type: ignore[assignment]
 
     def __call__(self, environ: Mapping[str, Any], start_response: Any) -> list[bytes]:

@@ -3,7 +3,7 @@
 import time
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response
 
 from delegation.web import answers
 from delegation.web.errors import Boundary
@@ -50,11 +50,11 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
             return answers.private(503, {"status": "not ready", "problems": problems})
         return answers.private(200, {"status": "ready"})
 
-    def finish(response: Response, seconds: float) -> Response:
+    def finish(http: Request, response: Response, seconds: float) -> Response:
         # What there is no view for is one thing: strangers make up addresses.
-        endpoint = request.endpoint or "none"
+        endpoint = http.endpoint or "none"
         service.meter.requested(endpoint, response.status_code, seconds)
-        return answer_named(response)
+        return answer_named(http, response)
 
     app = PlainApp("delegation", finish=finish)
     app.register_error_handler(Exception, Boundary(seconds, service.meter))

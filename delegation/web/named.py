@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 from secrets import token_hex
 from typing import Any
 
-from flask import Response, has_request_context, request
+from flask import Request, Response, has_request_context, request
 
 from delegation.proxies import REQUEST_ID
 
@@ -26,9 +26,9 @@ def request_named(
     return event
 
 
-def answer_named(response: Response) -> Response:
+def answer_named(http: Request, response: Response) -> Response:
     """*response* with the id of its request, where that has one: something can be found by it."""
-    name = request.environ.get(REQUEST_ID)
+    name = http.environ.get(REQUEST_ID)
     if name is not None:
         response.headers[HEADER] = name
     return response

@@ -4,12 +4,20 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+import flask
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter, Rule
 
-Finish = Callable[[Response, float], Response]
-"""Given an answer and for how many seconds it was made, gives it as it is sent."""
+Finish = Callable[[Request, Response, float], Response]
+"""Given a request, its answer, and for how many seconds that was made, gives it as it is sent."""
+
+
+class PlainRequest(Request):
+    """A request that opens nothing which would have to be closed."""
+
+    def close(self) -> None:
+        """There are no files."""
 
 
 class PlainApp(Flask):
@@ -20,10 +28,12 @@ class PlainApp(Flask):
     as all of ours do.
     """
 
+    request_class = PlainRequest
+
     def __init__(self, name: str, *, finish: Finish | None = None) -> None:
         super().__init__(name, static_folder=None, template_folder=None)
         self._found: dict[tuple[str, str], _Found] = {}
-        self._finish = finish or (lambda response, _: response)
+        self._finish = finish or (lambda _, response, __: response)
         self.session_interface = _NoSessions()
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # no CORS: browsers have no business here
         self.url_map.merge_slashes = False  # it would answer with a redirect, in HTML
@@ -47,22 +57,21 @@ class PlainApp(Flask):
     def full_dispatch_request(self) -> Response:
         """The answer of the view, or of the boundary."""
         began = perf_counter()
+        http: Any = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
         try:
-            answer: Any = self.dispatch_request()
+            if http.routing_exception is not None:
+                raise http.routing_exception  # noqa: TRY301, as any that the view raises
+            answer: Any = self.view_functions[http.url_rule.endpoint](**http.view_args)
         except Exception as error:  # noqa: BLE001, what to do about each is the handlers' business
             answer = self.handle_user_exception(error)
         response: Response = answer
-        return self._finish(response, perf_counter() - began)
+        return self._finish(http, response, perf_counter() - began)
 
     def do_teardown_request(self, *_args: Any) -> None:
         """Nothing is put up that would have to be torn down."""
 
     def do_teardown_appcontext(self, *_args: Any) -> None:
         """Likewise."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """As it is: no view of ours is anything else."""
-        return func
 
 
 class _Found:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
-from secrets import token_urlsafe
+from os import urandom
 from typing import Any, NoReturn
 
 import flask
@@ -56,7 +56,7 @@ class TokenRequest(OAuth2Request):
         self.registry = registry
         self.authorization: str | None = http.environ.get("HTTP_AUTHORIZATION")
         self.origin = origin_of(http.environ)
-        self.nonce = token_urlsafe(16)  # this request's own: what it uses twice is used once
+        self.nonce = urandom(16).hex()  # this request's own: what it uses twice is used once
 
     @property
     def form(self) -> Form:

@@ -69,7 +69,9 @@ def create_admin_app(
             return respond(503, {"status": "not ready", "problems": problems})
         return respond(200, {"status": "ready"})
 
-    app = PlainApp("delegation-admin", finish=lambda response, _: answer_named(response))
+    app = PlainApp(
+        "delegation-admin", finish=lambda http, response, _: answer_named(http, response)
+    )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.register_error_handler(Exception, Boundary(seconds))
     for operation in OPERATIONS:
