@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeGuard
 from jwt import PyJWK
 
 from delegation.client.bearer import InvalidToken
+from delegation.client.wire import is_too_deep
 
 ALGORITHMS = frozenset({"ES256", "EdDSA", "RS256", "PS256"})
 """Those that the service signs with; asymmetric without exception (RFC 8725 §3.1)."""
@@ -188,8 +189,9 @@ def _object(segment: str) -> dict[str, Any]:
     """
     text = _decoded(segment).decode("utf-8")
     value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_refuse)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")  # noqa: TRY004, one error for all causes
+    # How much json itself can bear is another depth in each Python.
+    if not isinstance(value, dict) or is_too_deep(value):
+        raise ValueError("not an object, or nested too deeply")
     if "\\u" in text:
         # Only an escape can make a NUL, or half of a surrogate pair, which has no UTF-8.
         written = json.dumps(value, ensure_ascii=False)

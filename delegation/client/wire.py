@@ -114,7 +114,17 @@ def read_object(content: bytes) -> dict[str, Any] | None:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and not _is_too_deep(value) else None
+    return value if isinstance(value, dict) and not is_too_deep(value) else None
+
+
+def is_too_deep(value: object) -> bool:
+    """Whether *value* has more than `MAX_DEPTH` levels. It does not recurse."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _members(outer)]
+        if not level:
+            return False
+    return True
 
 
 def _reason(error: httpx2.HTTPError) -> str:
@@ -171,15 +181,6 @@ def _bounded(response: httpx2.Response) -> bytes:
         if len(body) > SIZE_LIMIT:
             raise Unusable(f"{response.url} answers with more than {SIZE_LIMIT // 1024} KiB")
     return bytes(body)
-
-
-def _is_too_deep(value: object) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in _members(outer)]
-        if not level:
-            return False
-    return True
 
 
 def _members(value: object) -> list[object]:

@@ -75,10 +75,10 @@ def snapshot(directory: Path) -> Snapshot:
     cannot be read.
     """
     try:
-        root = directory.resolve()
-        if not root.exists():
-            return Snapshot()
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        root = directory.resolve(strict=True)
+    except FileNotFoundError:
+        return Snapshot()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, up to Python 3.12
         raise RegistryInvalid([_unreadable(".", error)]) from None
     problems: list[Problem] = []
     files = []

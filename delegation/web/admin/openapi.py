@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
+from werkzeug.http import HTTP_STATUS_CODES
 
 from delegation.domain.administration import Capability
 from delegation.web.admin.forms import Id
@@ -142,7 +142,7 @@ def _problems(*further: int) -> dict[str, Any]:
 
 
 def _response(status: int, type_: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {type_: {"schema": schema}}}
+    return {"description": HTTP_STATUS_CODES[status], "content": {type_: {"schema": schema}}}
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:
