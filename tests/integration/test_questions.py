@@ -387,7 +387,7 @@ def test_can_i_never_disagrees_with_the_exchange(place: Place, scene: Scene) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_nor_in_many_worlds(place: Place) -> None:
     """And they are worlds in which something happens."""
     found: Counter[str] = Counter()
@@ -397,8 +397,11 @@ def test_nor_in_many_worlds(place: Place) -> None:
     def each(scene: Scene) -> None:
         found.update(must_agree(place, scene))
 
-    each()
-
-    # Some of each, or the agreement would be about little.
+    # Some of each, or the agreement would be about little; what is seldom may need more worlds.
     causes = {"no_grant", "denied", "scope_exceeded", "scope_empty", "target_not_admitted"}
-    assert causes | {"hop 1", "hop 2", "client_not_enabled"} <= {*found}, found
+    outcomes = causes | {"hop 1", "hop 2", "client_not_enabled"}
+    for _ in range(3):
+        each()
+        if outcomes <= {*found}:
+            break
+    assert outcomes <= {*found}, found

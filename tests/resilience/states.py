@@ -10,6 +10,7 @@ import yaml
 
 from delegation.dev.cast import CALENDAR_API
 from delegation.registry.loader import snapshot
+from delegation.watch import SETTLE
 from tests.attacks.endpoint import Answer
 
 _GRANT = "calendar-for-staff"
@@ -55,12 +56,15 @@ class States:
 
     def write(self, number: int) -> str:
         """Bring it about as an editor does, file by file and half by half; the revision."""
+        written_at = time.monotonic()
         for name, text in self._files(number).items():
             half = text.rindex("\n", 0, len(text) // 2)
             with (self._link / name).open("w") as file:
                 for part in (text[:half], text[half:]):
                     file.write(part)
                     file.flush()
+                    last, written_at = written_at, time.monotonic()
+                    assert written_at - last < SETTLE, "the writer was held up: it proves nothing"
                     # Longer than from one look to the next: who does not wait reads a mixture.
                     time.sleep(0.3)
         return self._revision(number)
