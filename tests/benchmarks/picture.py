@@ -20,9 +20,12 @@ line { stroke: #222; stroke-width: 1.5 }
 
 def picture(report: Report) -> str:
     """All figures of *report*: below one title are those of one group in one unit, on one scale."""
-    parts, y = [], 28
-    about = " · ".join((*report.machine.values(), *report.settings.values()))
-    parts.append(_text(16, y, about[:170], "note"))
+    parts, y = [], 10
+    for about in (report.machine, report.settings):
+        y += 18
+        parts.append(
+            _text(16, y, " · ".join(f"{name}: {said}" for name, said in about.items()), "note")
+        )
     for (group, unit), figures in groupby(report.figures, lambda one: (one.group, one.unit)):
         y += 40
         parts.append(_text(16, y, f"{group} ({unit or 'ratio'})", "title"))
