@@ -76,7 +76,15 @@ def _may_be_alone(grant: Written[Grant], known: Known) -> bool:
     """Whether a named agent may be left out of the chain, as subject or as who acts."""
     issuers = {one.issuer for one in grant.subjects}
     platforms = {platform.entry.issuer for platform in known.entries.actor_issuers}
-    return grant.any.services or not issuers.isdisjoint(platforms)
+    return _may_be_subjects(grant.any) or not issuers.isdisjoint(platforms)
+
+
+def _may_be_subjects(grant: Grant) -> bool:
+    """Whether a named agent may itself be whom the grant is for: nobody acts for themselves."""
+    agents = grant.agents.registered
+    return grant.services and any(
+        not subjects.people or subjects.people & agents for subjects in grant.subjects
+    )
 
 
 def _clients(grant: Written[Grant], known: Known) -> Iterator[Finding]:
