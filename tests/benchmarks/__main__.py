@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.benchmarks import client, core, growth, kinds, locks, registry
+from tests.benchmarks import client, core, counted, growth, kinds, locks, registry
 from tests.benchmarks.comparing import compared
 from tests.benchmarks.driving import CONNECTIONS, GENERATOR, NotGranted, keep_to_other_cores
 from tests.benchmarks.figures import Figure, Report
@@ -28,12 +28,13 @@ MODES: Mapping[str, Callable[[Rounds], Iterator[Figure | str]]] = {
     "ledger": locks.figures,
     "client": client.figures,
     "registry": registry.figures,
+    "counted": counted.figures,
     "peers": comparison.figures,
 }
 """What each finds; what is no figure is a remark."""
 
-NETWORK = frozenset({"peers"})
-"""What installs packages of others, and so is not meant by all."""
+APART = frozenset({"counted", "peers"})
+"""What needs more than this project installs, and so is not meant by all."""
 
 
 _FAILED = "Not measured:"
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> None:
     """Measure what is asked for, or read it; print it, write it, compare it."""
     told = _parser().parse_args(arguments)
     if told.read is None:
-        everything = [mode for mode in MODES if mode not in NETWORK]
+        everything = [mode for mode in MODES if mode not in APART]
         modes = everything if "all" in told.modes else told.modes or ["core"]
         report = measured(modes, _rounds(told))
     else:

@@ -1,0 +1,110 @@
+"""What an exchange makes the processor do, counted by Valgrind: the same, whoever else is there.
+
+Time says more, where there is a machine that nobody else uses. Here the application is called
+without gunicorn, in a process that Valgrind plays the processor for, with caches of its own.
+"""
+
+import gc
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from io import StringIO
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import EnvironBuilder
+
+from delegation.wiring import application
+from tests.benchmarks.driving import NotGranted
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.rounds import Rounds
+from tests.benchmarks.scene import a_scene
+
+GROUP = "an exchange, counted (without gunicorn; caches of 32 KiB and 1 MiB)"
+
+NAMES = {
+    "I refs": "instructions",
+    "I1 misses": "lines of code that the first cache has no more",
+    "D1 misses": "lines of data that the first cache has no more",
+    "LLi misses": "lines of code that the second cache has no more",
+    "LLd misses": "lines of data that the second cache has no more",
+}
+"""What Valgrind calls what it counts, and what that is."""
+
+_VALGRIND = shutil.which("valgrind")
+_CACHES = ("--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,8,64")
+
+_GRANTS = 20
+"""Of the registry: more of them take longer to read, and no longer to decide by."""
+
+_BEFORE, _FEW, _MANY = 100, 50, 350
+"""Exchanges that are not counted, and those of two runs of which the second did more."""
+
+
+def figures(_rounds: Rounds) -> Iterator[Figure]:
+    """Count it: once, for it is the same each time."""
+    if _VALGRIND is None:
+        raise NotGranted("there is no valgrind on the path")
+    runs = [_begun(_VALGRIND, exchanges) for exchanges in (_FEW, _MANY)]
+    few, many = [counts(run.communicate()[1]) for run in runs]
+    for name, meaning in NAMES.items():
+        each = (many[name] - few[name]) / (_MANY - _FEW)
+        yield Figure.of(GROUP, meaning, "", [each])
+
+
+def counts(said: str) -> Mapping[str, int]:
+    """What Valgrind has *said* at its end. Raises `NotGranted` where it has not got there."""
+    lines = re.findall(r"^==\d+== (\w+ +(?:refs|misses)): +([\d,]+)", said, re.MULTILINE)
+    found = {" ".join(name.split()): int(count.replace(",", "")) for name, count in lines}
+    if not found.keys() >= NAMES.keys():
+        raise NotGranted(said)
+    return found
+
+
+def _begun(valgrind: str, exchanges: int) -> subprocess.Popen[str]:
+    counting = (valgrind, "--tool=cachegrind", "--cache-sim=yes", "--cachegrind-out-file=/dev/null")
+    ours = (sys.executable, "-m", "tests.benchmarks.counted", str(exchanges))
+    return subprocess.Popen(  # noqa: S603
+        [*counting, *_CACHES, *ours], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def main(exchanges: int) -> None:
+    """Make so many of them, and as many preparations, whatever their number."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # nothing here is a matter of time
+    with a_scene(grants=_GRANTS) as scene:
+        target = scene.target()
+        app = application(scene.world.settings)
+        asked = [_request(one, target.headers) for one in target.bodies(_BEFORE + _MANY)]
+        gc.freeze()  # as under gunicorn
+        for environ in asked[: _BEFORE + exchanges]:
+            status = _status(app, environ)
+            if status != "200 OK":
+                sys.exit(f"it was refused: {status}")
+
+
+def _status(app: Flask, environ: Any) -> str:
+    statuses: list[str] = []
+    app(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
+    return statuses[0]
+
+
+def _request(body: str, headers: Mapping[str, str]) -> Any:
+    return EnvironBuilder(
+        "/token",
+        method="POST",
+        input_stream=None,
+        data=body,
+        content_type="application/x-www-form-urlencoded",
+        headers=dict(headers),
+        errors_stream=StringIO(),
+    ).get_environ()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # threads that look at files have nothing to write any more
