@@ -177,8 +177,13 @@ class Scene:
 
 
 @contextmanager
-def a_scene(*, grants: int = GRANTS, **overrides: str) -> Iterator[Scene]:
-    """Start it, with one worker on a core of its own; *overrides* are settings of the service."""
+def a_scene(
+    *, grants: int = GRANTS, algorithms: Sequence[str] = ALGORITHMS, **overrides: str
+) -> Iterator[Scene]:
+    """Start it, with one worker on a core of its own; *overrides* are settings of the service.
+
+    Of the issuers, those with these *algorithms* can sign.
+    """
     signing = new_key(status=Status.ACTIVE)
     secrets = {client: new_secret() for client in (CLIENT, API_CLIENT)}
     settings = {"DELEGATION_MAX_UNDRAINED_EVENTS": "10000000", **overrides}
@@ -197,7 +202,7 @@ def a_scene(*, grants: int = GRANTS, **overrides: str) -> Iterator[Scene]:
         scene = Scene(
             world=world,
             store=store,
-            logins={algorithm: _login(keys, algorithm) for algorithm in ALGORITHMS},
+            logins={algorithm: _login(keys, algorithm) for algorithm in algorithms},
             signer=Signer(CLIENT, audience=world.url, key=signing),
             secrets=secrets,
         )
