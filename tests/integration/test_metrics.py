@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from delegation.metrics.catalogue import CATALOGUE
 from tests.attacks.endpoint import Answer, basic
+from tests.deploy.instances import free_port
 from tests.integration.conftest import endpoint_of
 from tests.secrecy import leaks
 from tests.world import TestWorld, a_test_world
@@ -70,21 +70,14 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.fixture(name="watched", scope="module")
 def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """A world of two workers that is watched."""
-    bind = f"127.0.0.1:{_free_port()}"
+    bind = f"127.0.0.1:{free_port()}"
     directory = tmp_path_factory.mktemp("world")
     with a_test_world(directory, workers=2, DELEGATION_METRICS_BIND=bind) as world:
         watched = Watched(world, f"http://{bind}/metrics")
-        until(lambda: watched.sum("delegation_workers_ready") == 2)
+        until(lambda: _are_ready(watched, workers=2))
         yield watched
 
 
@@ -219,7 +212,7 @@ def test_it_goes_with_the_service(tmp_path: Path) -> None:
     """Who serves the metrics ends with the master, and takes the files along; killed before, it
     comes back with the next worker.
     """
-    bind = f"127.0.0.1:{_free_port()}"
+    bind = f"127.0.0.1:{free_port()}"
     with a_test_world(tmp_path, workers=1, DELEGATION_METRICS_BIND=bind) as world:
         watched = Watched(world, f"http://{bind}/metrics")
         until(lambda: bool(watched.workers()))
@@ -231,14 +224,15 @@ def test_it_goes_with_the_service(tmp_path: Path) -> None:
         os.kill(worker, signal.SIGTERM)
         until(lambda: watched.workers() not in ({worker}, set()))
         until(lambda: len(_expositions(world.world.process.pid)) == 1)
-        until(lambda: _answers(watched))
+        until(lambda: _are_ready(watched, workers=1))
         assert directory.exists()
 
     assert not directory.exists()
 
 
-def _answers(watched: Watched) -> bool:
+def _are_ready(watched: Watched, *, workers: int) -> bool:
+    """Whether it is said of so many; who says it is another process, and begins when it does."""
     try:
-        return watched.sum("delegation_workers_ready") == 1
+        return watched.sum("delegation_workers_ready") == workers
     except httpx2.HTTPError:
         return False
