@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from delegation.dev import story
 from tests.attacks.endpoint import Endpoint
 from tests.cli.command import run
 from tests.integration.conftest import endpoint_of
+from tests.secrecy import leaks
 from tests.world import TestWorld
 
 DELEGATION = Path(sys.executable).with_name("delegation")
@@ -42,7 +42,7 @@ def test_the_demo() -> None:
         "Every step behaved.",
     ):
         assert words in played.stdout
-    assert not re.search(r"eyJ|dlg_", played.stdout)
+    assert not [*leaks(played.stdout, known=())]
 
 
 def test_a_demo_that_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
