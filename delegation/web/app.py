@@ -9,7 +9,6 @@ from delegation.web import answers
 from delegation.web.errors import Boundary
 from delegation.web.limits import Seconds
 from delegation.web.metadata import metadata_of, metadata_path
-from delegation.web.named import answer_named
 from delegation.web.plain import PlainApp
 from delegation.web.server import Server
 from delegation.web.service import Service
@@ -23,41 +22,38 @@ def create_app(service: Service, *, seconds: Seconds = time.monotonic) -> Flask:
     issuer = service.issuer.rstrip("/")
     server = Server(service, uri=issuer, seconds=seconds)
 
-    def token() -> Response:
-        response: Response = server.create_token_response()
+    def token(http: Request) -> Response:
+        response: Response = server.create_token_response(http)
         return response
 
-    def introspect() -> Response:
-        response: Response = server.create_endpoint_response("introspection")
+    def introspect(http: Request) -> Response:
+        response: Response = server.create_endpoint_response("introspection", http)
         return response
 
-    def revoke() -> Response:
-        response: Response = server.create_endpoint_response("revocation")
+    def revoke(http: Request) -> Response:
+        response: Response = server.create_endpoint_response("revocation", http)
         return response
 
-    def jwks() -> Response:
+    def jwks(_http: Request) -> Response:
         return answers.public(service.jwks(), "application/jwk-set+json")  # RFC 7517 §8.5.2
 
-    def authorization_server() -> Response:
+    def authorization_server(_http: Request) -> Response:
         return answers.public(metadata_of(service), "application/json")
 
-    def livez() -> Response:
+    def livez(_http: Request) -> Response:
         return answers.private(200, {"status": "alive"})
 
-    def readyz() -> Response:
+    def readyz(_http: Request) -> Response:
         problems = list(service.problems())
         if problems:
             return answers.private(503, {"status": "not ready", "problems": problems})
         return answers.private(200, {"status": "ready"})
 
-    def finish(http: Request, response: Response, seconds: float) -> Response:
+    def answered(view: str, status: int, took: float) -> None:
         # What there is no view for is one thing: strangers make up addresses.
-        endpoint = http.endpoint or "none"
-        service.meter.requested(endpoint, response.status_code, seconds)
-        return answer_named(http, response)
+        service.meter.requested(view or "none", status, took)
 
-    app = PlainApp("delegation", finish=finish)
-    app.register_error_handler(Exception, Boundary(seconds, service.meter))
+    app = PlainApp("delegation", boundary=Boundary(seconds, service.meter), answered=answered)
     path = urlsplit(issuer).path
     app.add_url_rule(f"{path}/token", view_func=token, methods=["POST"])
     app.add_url_rule(f"{path}/introspect", view_func=introspect, methods=["POST"])

@@ -1,14 +1,18 @@
 """What a request is called: in each line of the log that is written for it, and in its answer."""
 
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from secrets import token_hex
 from typing import Any
 
-from flask import Request, Response, has_request_context, request
+from flask import Request, Response
 
 from delegation.proxies import REQUEST_ID
 
 HEADER = "X-Request-Id"
+
+SERVED: ContextVar[dict[str, Any] | None] = ContextVar("delegation_served", default=None)
+"""The WSGI environ of the request that is being served."""
 
 
 def request_named(
@@ -18,8 +22,8 @@ def request_named(
 
     A trusted proxy may have given it one. What is in no request has none.
     """
-    if has_request_context():
-        environ = request.environ
+    environ = SERVED.get()
+    if environ is not None:
         if REQUEST_ID not in environ:
             environ[REQUEST_ID] = token_hex(16)
         event["request_id"] = environ[REQUEST_ID]

@@ -110,9 +110,8 @@ class Server(AuthorizationServer):
         by_assertion = ByAssertion(service.assertions, service.ledger)
         self.register_client_auth_method(ASSERTION, by_assertion)
 
-    def create_oauth2_request(self, _request: object) -> TokenRequest:
-        """The current request, which must be a form; with the registry's snapshot, taken once."""
-        http = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    def create_oauth2_request(self, http: flask.Request) -> TokenRequest:
+        """A request, which must be a form; with the registry's snapshot, taken once."""
         form = read_form(http)
         return TokenRequest(self._uri, form=form, registry=self._service.registry(), http=http)
 

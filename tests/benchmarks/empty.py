@@ -2,19 +2,19 @@
 
 import json
 
-from flask import Response, request
+from flask import Request, Response
 
 from delegation.web.plain import PlainApp
 
 _BODY = json.dumps({"access_token": "t" * 900, "token_type": "Bearer", "expires_in": 300})
 
-application = PlainApp("empty")
+application = PlainApp("empty", boundary=lambda _: Response(status=500))
 
 
-def _token() -> Response:
-    request.get_data(cache=False)
+def _token(http: Request) -> Response:
+    http.get_data(cache=False)
     return Response(_BODY, mimetype="application/json")
 
 
 application.add_url_rule("/token", view_func=_token, methods=["POST"])
-application.add_url_rule("/readyz", view_func=lambda: Response("ready"))
+application.add_url_rule("/readyz", view_func=lambda _: Response("ready"))

@@ -122,9 +122,3 @@ def test_server_error_of_the_framework(sts: Endpoint) -> None:
     assert refused(response) == (500, "server_error", None)
     assert "house" not in response.text
     assert logs[0]["error"] == "ServiceUnavailable"
-
-
-def test_outside_of_a_request(sts: Endpoint) -> None:
-    """An application context without a request has no address of its own."""
-    with sts.app.app_context() as context:
-        assert context.url_adapter is None

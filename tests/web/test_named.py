@@ -109,9 +109,10 @@ def test_the_log_of_the_service(capsys: pytest.CaptureFixture[str]) -> None:
     before = structlog.get_config()
     wiring.configure_logging()
     try:
-        with Endpoint().app.test_request_context():
-            structlog.get_logger("fresh").warning("refused")
+        answer = Endpoint().ask(post(grant_type=None))
     finally:
         structlog.configure(**before)
 
-    assert re.fullmatch("[0-9a-f]{32}", json.loads(capsys.readouterr().err)["request_id"])
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert line["event"] == "request_refused"
+    assert line["request_id"] == answer.headers["X-Request-Id"]

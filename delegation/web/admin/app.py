@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import flask
 from flask import Flask, Request, Response
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
@@ -24,9 +23,8 @@ from delegation.web.admin.problems import Asked, Boundary, Fault, Kind, malforme
 from delegation.web.admin.requests import NoQuery
 from delegation.web.admin.service import AdminService
 from delegation.web.admin.views import OPERATIONS
-from delegation.web.form import MAX_BODY, read_body
+from delegation.web.form import read_body
 from delegation.web.limits import Seconds
-from delegation.web.named import answer_named
 from delegation.web.origin import origin_of
 from delegation.web.plain import PlainApp
 
@@ -48,32 +46,28 @@ def create_admin_app(
     """
     access: Access = Bearer(service, seconds=seconds) if local is None else Local(local)
 
-    def protected_resource() -> Response:
+    def protected_resource(_http: Request) -> Response:
         return answers.public(metadata(service), "application/json")
 
-    def described() -> Response:
+    def described(_http: Request) -> Response:
         return answers.public(document(), "application/json")
 
-    def measured() -> Response:
-        access(_http(), [Capability.ALARMS_READ])
-        _query(NoQuery)
+    def measured(http: Request) -> Response:
+        access(http, [Capability.ALARMS_READ])
+        _query(http, NoQuery)
         text = metrics(service.alarms.counts(), len(service.administration.standing()))
         return Response(text, 200, [("Content-Type", METRICS), ("Cache-Control", "no-store")])
 
-    def livez() -> Response:
+    def livez(_http: Request) -> Response:
         return respond(200, {"status": "alive"})
 
-    def readyz() -> Response:
+    def readyz(_http: Request) -> Response:
         problems = list(service.problems())
         if problems:
             return respond(503, {"status": "not ready", "problems": problems})
         return respond(200, {"status": "ready"})
 
-    app = PlainApp(
-        "delegation-admin", finish=lambda http, response, _: answer_named(http, response)
-    )
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.register_error_handler(Exception, Boundary(seconds))
+    app = PlainApp("delegation-admin", boundary=Boundary(seconds))
     for operation in OPERATIONS:
         app.add_url_rule(
             operation.address.replace("{id}", "<id>"),
@@ -90,8 +84,7 @@ def create_admin_app(
 
 
 def _view(operation: Operation, service: AdminService, access: Access) -> Any:
-    def view(id: str = "") -> Response:  # noqa: A002, the field's own word
-        http = _http()
+    def view(http: Request, id: str = "") -> Response:  # noqa: A002, the field's own word
         administrator = access(http, operation.needs)
         if operation.takes_id and not _ID.fullmatch(id):
             raise Asked(Kind.MALFORMED, faults=[Fault(where="path/id", what="is no id of ours")])
@@ -105,7 +98,7 @@ def _view(operation: Operation, service: AdminService, access: Access) -> Any:
                 administrator=administrator,
                 origin=origin_of(http.environ),
                 id=id,
-                query=_query(operation.query),
+                query=_query(http, operation.query),
                 body=None if operation.body is None else _body(http, operation.body),
                 key=_key(http) if operation.takes_key else None,
                 allows=allows,
@@ -116,14 +109,9 @@ def _view(operation: Operation, service: AdminService, access: Access) -> Any:
     return view
 
 
-def _http() -> Request:
-    request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-    return request
-
-
-def _query(model: type[Strict]) -> Any:
+def _query(http: Request, model: type[Strict]) -> Any:
     """The query string, in which no parameter may come twice. Raises `Asked`."""
-    given: MultiDict[str, str] = flask.request.args
+    given: MultiDict[str, str] = http.args
     values = {name: found[0] if len(found) == 1 else found for name, found in given.lists()}
     try:
         return model.model_validate(values)
