@@ -1,7 +1,7 @@
 """What an exchange makes the processor do, counted by Valgrind: the same, whoever else is there.
 
-Time says more, where there is a machine that nobody else uses. Here the application is called
-without gunicorn, in a process that Valgrind plays the processor for, with caches of its own.
+Time says more, where there is a machine that nobody else uses. Here each request comes down a pair
+of sockets, in a process that Valgrind plays the processor for, with caches of its own.
 """
 
 import gc
@@ -10,21 +10,24 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from io import StringIO
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from socket import AF_UNIX, SOCK_SEQPACKET, socket, socketpair
 
 from flask import Flask
-from werkzeug.test import EnvironBuilder
+from gunicorn.config import Config
 
 from delegation import watch
+from delegation.connection import Connection
 from delegation.wiring import application
+from delegation.worker import Settled
+from tests.attacks.endpoint import FORM
 from tests.benchmarks.driving import NotGranted
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import as_sent
 from tests.benchmarks.rounds import Rounds
 from tests.benchmarks.scene import a_scene
 
-GROUP = "an exchange, counted (without gunicorn; caches of 32 KiB and 1 MiB)"
+GROUP = "an exchange, counted (without waiting for it; caches of 32 KiB and 1 MiB)"
 
 NAMES = {
     "I refs": "instructions",
@@ -86,30 +89,38 @@ def main(exchanges: int) -> None:
     with a_scene(grants=_GRANTS, algorithms=("ES256",)) as scene:
         target = scene.target()
         app = application(scene.world.settings)
-        asked = [_request(one, target.headers) for one in target.bodies(_BEFORE + _MANY)]
+        headers = {"Host": "127.0.0.1", "Content-Type": FORM, **target.headers}
+        bodies = target.bodies(_BEFORE + _MANY)
+        asked = [as_sent(one, path="/token", headers=headers) for one in bodies]
+        ask = _asking(app)
         gc.freeze()  # as under gunicorn
-        for environ in asked[: _BEFORE + exchanges]:
-            status = _status(app, environ)
-            if status != "200 OK":
-                sys.exit(f"it was refused: {status}")
+        for request in asked[: _BEFORE + exchanges]:
+            answer = ask(request)
+            if not answer.startswith(b"HTTP/1.1 200 OK\r\n"):
+                sys.exit(f"it was refused: {answer!r}")
 
 
-def _status(app: Flask, environ: Any) -> str:
-    statuses: list[str] = []
-    app(environ, lambda status, *_: statuses.append(status))  # type: ignore[arg-type]
-    return statuses[0]
+def _asking(app: Flask) -> Callable[[bytes], bytes]:
+    """Has *app* answer a request, on a connection that it keeps for as long as it keeps any."""
+    # Of such a pair each piece that is sent is received as one.
+    theirs, connection = _connected()
+
+    def ask(request: bytes) -> bytes:
+        nonlocal theirs, connection
+        if not connection.stays:
+            theirs, connection = _connected()
+        theirs.send(request)
+        received = connection.request()
+        assert received
+        connection.answer(received, app, last=False)
+        return theirs.recv(1 << 20)
+
+    return ask
 
 
-def _request(body: str, headers: Mapping[str, str]) -> Any:
-    return EnvironBuilder(
-        "/token",
-        method="POST",
-        input_stream=None,
-        data=body,
-        content_type="application/x-www-form-urlencoded",
-        headers=dict(headers),
-        errors_stream=StringIO(),
-    ).get_environ()
+def _connected() -> tuple[socket, Connection]:
+    theirs, ours = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    return theirs, Connection(ours, ("192.0.2.1", 7), Settled(Config()))
 
 
 if __name__ == "__main__":

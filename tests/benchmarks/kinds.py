@@ -1,6 +1,7 @@
 """Kinds of exchanges side by side: warm tokens, algorithms, assertions, chains; introspection."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from tests.benchmarks.driving import Target
@@ -39,10 +40,15 @@ def figures(rounds: Rounds) -> Iterator[Figure]:
         yield Figure.of(GROUP, f"per second and worker, {kind}", "/s", rates)
 
 
+def _closing(target: Target) -> Target:
+    return replace(target, headers={**target.headers, "Connection": "close"})
+
+
 def _kinds(scene: Scene) -> dict[str, Target]:
     return {
         USUAL: scene.target(),
         "warm subject tokens": scene.target(scene.warm()),
+        "each on a connection of its own": _closing(scene.target()),
         "private_key_jwt": scene.target(scene.signed(), client=None),
         "EdDSA": scene.target(scene.cold("EdDSA")),
         "RS256": scene.target(scene.cold("RS256")),

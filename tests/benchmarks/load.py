@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from selectors import EVENT_READ, SelectSelector
@@ -143,12 +143,18 @@ class Load:
             self._free.append(connection)
 
 
+def as_sent(body: str, *, path: str, headers: Mapping[str, str]) -> bytes:
+    """A request, whole."""
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}"])
+    return f"{head}\r\n\r\n{body}".encode()
+
+
 def main(plan: dict[str, Any]) -> None:
     """Do what *plan* says; print what came back, as JSON."""
-    head = "".join(f"{name}: {value}\r\n" for name, value in plan["headers"].items())
-    first = f"POST {plan['path']} HTTP/1.1\r\nHost: {plan['host']}:{plan['port']}\r\n{head}"
+    host = f"{plan['host']}:{plan['port']}"
     requests = [
-        f"{first}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        as_sent(body, path=plan["path"], headers={"Host": host, **plan["headers"]})
         for body in Path(plan["bodies"]).read_text("ascii").splitlines()
     ]
     load = Load(

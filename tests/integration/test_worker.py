@@ -1,125 +1,274 @@
-"""The gunicorn worker: its own answers, to the last byte, and how little it logs."""
+"""The gunicorn worker: whom it serves, whom it keeps, how little it logs, and how it stops."""
 
-import json
+import os
+import signal
 import socket
-import threading
+import struct
 from collections.abc import Iterator
-from functools import partial
-from http import HTTPStatus
-from http.client import HTTPResponse
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
-import gunicorn.util
 import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    InvalidRequestLine,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    UnsupportedTransferCoding,
-)
 
+import delegation.connection
 import delegation.worker
+from delegation.dev.servers import listening
 from delegation.worker import Worker
 from tests.attacks.endpoint import Endpoint
 
 CANARY = "canary-7f3a9c"
+GARBAGE = f"{CANARY}\r\n\r\n".encode()
+GET = b"GET / HTTP/1.1\r\nHost: sts.example\r\n\r\n"
 
 
-@pytest.fixture(name="worker")
-def _worker() -> Iterator[Worker]:
-    """A worker that has not begun."""
+def greeting(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """An application that has not much to say."""
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A worker that serves, and where."""
+
+    worker: Worker
+    thread: Thread
+    address: tuple[str, int]
+
+    def connected(self) -> socket.socket:
+        """A peer."""
+        return socket.create_connection(self.address, 5)
+
+    def stop(self, *, told: bool) -> None:
+        """Stop it, as gunicorn's signal does, or as if it had served enough."""
+        if told:
+            self.worker.handle_exit(signal.SIGTERM, None)
+        self.worker.alive = False
+        os.write(self.worker.PIPE[1], b"\0")
+
+
+@contextmanager
+def _a_worker(application: Any = greeting, max_requests: int = 0) -> Iterator[Running]:
     config = Config()
-    worker = Worker(1, 1, [], SimpleNamespace(), 30, config, Logger(config))
-    yield worker
-    worker.tmp.close()
+    config.set("max_requests", max_requests)
+    with listening(0) as listener:
+        # Two threads of one process cannot both have a socket that one of them closes.
+        ours = listener.dup()
+        worker = Worker(1, os.getppid(), [ours], SimpleNamespace(), 30, config, Logger(config))
+        worker.wsgi = application
+        worker.PIPE = os.pipe()
+        thread = Thread(target=worker.run)
+        running = Running(worker, thread, listener.getsockname())
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.stop(told=False)
+            thread.join(10)
+            worker.tmp.close()
+            for end in worker.PIPE:
+                os.close(end)
+    assert not thread.is_alive()
 
 
-def _answer(worker: Worker, error: Exception) -> tuple[HTTPResponse, dict[str, Any]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        worker.handle_error(None, ours, ("192.0.2.1", 7), error)
-        ours.close()
-        response = HTTPResponse(theirs)
-        response.begin()
-        return response, json.loads(response.read())
+@pytest.fixture(name="running")
+def _running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A worker that looks after its connections often, and does not wait for them at its end."""
+    monkeypatch.setattr(delegation.worker, "_NOTICE", 0.02)
+    monkeypatch.setattr(delegation.worker, "LINGER", 0.0)
+    with _a_worker() as running:
+        yield running
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "code"),
-    [
-        (InvalidRequestLine(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
-        (UnsupportedTransferCoding(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
-        (ExpectationFailed(CANARY), HTTPStatus.BAD_REQUEST, "invalid_request"),
-        (LimitRequestLine(1, 2), HTTPStatus.REQUEST_URI_TOO_LONG, "invalid_request"),
-        (
-            LimitRequestHeaders(CANARY),
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "invalid_request",
-        ),
-        (ValueError(CANARY), HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_its_own_answers(
-    worker: Worker,
-    capfd: pytest.CaptureFixture[str],
-    error: Exception,
-    status: HTTPStatus,
-    code: str,
-) -> None:
-    """Each is JSON that no cache keeps, says one word, and repeats nothing."""
-    response, body = _answer(worker, error)
+def _asked(connection: socket.socket, request: bytes = GET) -> bytes:
+    connection.sendall(request)
+    return connection.recv(1 << 16)
 
-    assert response.status == status
-    assert body == {"error": code}
-    assert response.headers["Content-Type"] == "application/json"
-    assert response.headers["Cache-Control"] == "no-store"
-    assert response.headers["Connection"] == "close"
-    assert CANARY not in str(response.headers)
+
+def test_a_connection_is_kept(running: Running) -> None:
+    """Whoever asks again need not connect again (RFC 9112 §9.3)."""
+    client = HTTPConnection(*running.address, timeout=5)
+    kept = []
+    for _ in range(3):
+        client.request("GET", "/")
+        assert client.getresponse().read() == b"hello"
+        kept.append(client.sock)
+    client.close()
+
+    assert kept[0] is not None
+    assert len(set(kept)) == 1
+
+
+def test_who_is_silent_holds_nobody_up(running: Running) -> None:
+    """Whether they have never said anything, have nothing more to say, or do not hang up."""
+    never, no_more, refused = (running.connected() for _ in range(3))
+    assert _asked(no_more).endswith(b"hello")
+    assert _asked(refused, GARBAGE).startswith(b"HTTP/1.1 400 ")
+
+    with running.connected() as connection:
+        assert _asked(connection).endswith(b"hello")
+    for connection in (never, no_more, refused):
+        connection.close()
+
+
+def test_who_is_silent_for_too_long(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their connection is closed, and the worker has no other reason to wake up."""
+    monkeypatch.setattr(delegation.connection, "IDLE", 0.1)
+    with running.connected() as never, running.connected() as no_more:
+        _asked(no_more)
+
+        assert never.recv(1) == b""
+        assert no_more.recv(1) == b""
+
+
+def test_who_was_silent_for_longest(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has to go where there are too many; and whoever has said something was not."""
+    monkeypatch.setattr(delegation.worker, "MOST", 2)
+    with running.connected() as first, running.connected() as second:
+        _asked(first)
+        _asked(second)
+        _asked(first)
+        with running.connected() as third:
+            _asked(third)
+
+            assert second.recv(1) == b""
+            assert _asked(first).endswith(b"hello")
+            assert _asked(third).endswith(b"hello")
+
+
+def test_who_has_gone(running: Running) -> None:
+    """Before they were answered, or in the middle of their request: that is their business."""
+    for request in (GET, GET[:-4], b""):
+        connection = running.connected()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(request)
+        connection.close()
+
+    with running.connected() as connection:
+        assert _asked(connection).endswith(b"hello")
+
+
+def test_who_has_gone_before_they_were_accepted(running: Running) -> None:
+    """Some systems say so."""
+
+    class Gone:
+        def accept(self) -> None:
+            raise ConnectionAbortedError
+
+    assert running.worker._accept(Gone())  # noqa: SLF001, no test can make the kernel do that
+
+
+def test_a_flood_of_garbage_is_sampled(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
+    """Whoever sends nothing but garbage does not fill the log; and nothing of it is in there."""
+    for _ in range(200):
+        with running.connected() as connection:
+            assert _asked(connection, GARBAGE).endswith(b'{"error": "invalid_request"}')
+
     written = capfd.readouterr()
+    lines = (written.err + written.out).splitlines()
+    assert 1 <= len(lines) <= 50
+    assert "request_not_served" in lines[0]
+    assert CANARY not in "".join(lines)
+
+
+def test_what_the_application_does_not_catch(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is answered in the same form, and its text is nowhere."""
+
+    def failing(_environ: object, _start_response: object) -> None:
+        raise ValueError(CANARY)
+
+    with _a_worker(failing) as running, running.connected() as connection:
+        assert _asked(connection).startswith(b"HTTP/1.1 500 ")
+
+    written = capfd.readouterr()
+    assert "ValueError" in written.err + written.out
     assert CANARY not in written.err + written.out
 
 
-def test_a_peer_that_is_gone(worker: Worker) -> None:
-    """Nobody hears the answer, and nobody is troubled by that."""
-    ours, theirs = socket.socketpair()
-    theirs.close()
+def test_a_worker_has_served_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it stops: its last answer says so, and whoever is on the way is heard for a moment."""
+    monkeypatch.setattr(delegation.worker, "LINGER", 5.0)
+    with _a_worker(max_requests=3) as running, running.connected() as kept:
+        first = _asked(kept)
+        with running.connected() as connection:
+            assert b"Connection: close" not in _asked(connection)
+            assert b"Connection: close" in _asked(connection)
+        assert not running.worker.alive
+        last = _asked(kept)
 
-    with ours:
-        worker.handle_error(None, ours, None, ValueError(CANARY))
+        running.thread.join(4)
+        assert not running.thread.is_alive()  # nobody is left who could be on the way
+
+    assert b"Connection: close" not in first
+    assert b"Connection: close" in last
+    assert last.endswith(b"hello")
 
 
-@pytest.mark.parametrize("begun", [b"", b"POST /tok", b"POST /token HTTP/1.1\r\nHost:"], ids=repr)
-def test_a_peer_that_stops_half_way(
-    worker: Worker,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    begun: bytes,
-) -> None:
-    """Whoever begins a request and does not go on is not waited for, and not worth a line."""
-    monkeypatch.setattr(delegation.worker, "PATIENCE", 0.05)
-    ours, theirs = socket.socketpair()
+def test_who_waits_when_it_is_told_to_stop() -> None:
+    """The kernel has accepted them in our name: they are served, and told that it was the last."""
+    waiting: list[socket.socket] = []
 
-    with ours, theirs:
-        theirs.sendall(begun)
-        waited = threading.Thread(target=worker.handle, args=(None, ours, ("192.0.2.1", 7)))
-        waited.start()
-        received = theirs.recv(100)
-        theirs.close()
-        waited.join(5)
+    def stopping(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if not waiting:
+            waiting.extend(running.connected() for _ in range(3))
+            for connection in waiting[1:]:
+                connection.sendall(GET)
+            running.stop(told=True)
+        return greeting(environ, start_response)
 
-    assert received == b""
-    assert not waited.is_alive()
-    assert capfd.readouterr() == ("", "")
+    with _a_worker(stopping) as running, running.connected() as connection:
+        assert _asked(connection).endswith(b"hello")
+        silent, *others = waiting
+        for waited in others:
+            assert b"Connection: close" in waited.recv(1 << 16)
+            waited.close()
+        assert b"Connection: close" in _asked(silent)
+        silent.close()
+
+
+def test_who_is_silent_when_it_stops(running: Running) -> None:
+    """Is not waited for any longer than that."""
+    with running.connected() as kept:
+        _asked(kept)
+        running.stop(told=True)
+
+        assert kept.recv(1) == b""
+    running.thread.join(5)
+    assert not running.thread.is_alive()
+
+
+def test_its_parent_has_gone(running: Running) -> None:
+    """Nobody would stop it any more: it does that by itself."""
+    running.worker.ppid = 1 << 30
+    running.thread.join(5)
+
+    assert not running.thread.is_alive()
+
+
+def test_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, and then one each second, however many requests there are."""
+    config = Config()
+    worker = Worker(1, os.getppid(), [], SimpleNamespace(), 30, config, Logger(config))
+    now, seen = [100.0], []
+    monkeypatch.setattr(delegation.worker.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(worker.tmp, "notify", lambda: seen.append(now[0]))
+
+    for now[0] in (100.0, 100.1, 100.9, 101.0, 101.5, 102.5):
+        worker._notice()  # noqa: SLF001, what is done once a second, without waiting for that
+    worker.tmp.close()
+
+    assert seen == [100.0, 101.0, 102.5]
 
 
 @pytest.mark.slow
 def test_idle_peers_hold_nobody_up_for_long(endpoint: Endpoint) -> None:
-    """As many idle connections as there are workers delay an exchange, and do not prevent it."""
+    """As many who have begun as there are workers delay an exchange, and do not prevent it."""
     idle = [endpoint.connected() for _ in range(2)]
     for connection in idle:
         connection.sendall(b"POST /token HTTP/1.1\r\nHost:")
@@ -129,138 +278,3 @@ def test_idle_peers_hold_nobody_up_for_long(endpoint: Endpoint) -> None:
     for connection in idle:
         connection.close()
     assert answer.status == 200
-
-
-def test_a_flood_of_garbage_is_sampled(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
-    """Whoever sends nothing but garbage does not fill the log."""
-    for _ in range(200):
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            worker.handle_error(None, ours, None, InvalidRequestLine(CANARY))
-
-    written = capfd.readouterr()
-    assert 1 <= len((written.err + written.out).splitlines()) <= 50
-
-
-REQUEST = b"POST / HTTP/1.1\r\nHost: sts.example\r\nContent-Length: 4\r\n\r\nbody"
-
-
-def _handled(worker: Worker, request: bytes, application: Any) -> Iterator[bytes]:
-    """What the peer of a connection gets for *request*, piece by piece; it never hangs up."""
-    worker.wsgi = application
-    # Of such a pair each piece that is sent is received as one.
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, socket.socket() as listener:
-        theirs.send(request)
-        worker.handle(listener, ours, ("192.0.2.1", 7))
-        while piece := theirs.recv(1 << 20):
-            yield piece
-
-
-def _reading(body: bytes) -> Any:
-    """An application that reads all, and answers *body*."""
-
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        assert environ["wsgi.input"].read(4) == b"body"
-        start_response("200 OK", [("Content-Length", str(len(body)))])
-        return [body]
-
-    return application
-
-
-def _waiting(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    close_graceful = gunicorn.util.close_graceful
-    monkeypatch.setattr(gunicorn.util, "close_graceful", partial(close_graceful, timeout=seconds))
-
-
-@pytest.fixture(name="_patient")
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a peer to hang up waits for as long as a test can take."""
-    _waiting(monkeypatch, 3600)
-
-
-@pytest.mark.usefixtures("_patient")
-def test_an_answer_is_sent_whole_and_nobody_is_waited_for(worker: Worker) -> None:
-    """Head and body in one piece; then it is over, although the peer has not hung up."""
-    (answer,) = _handled(worker, REQUEST, _reading(b"answer"))
-
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b"\r\n\r\nanswer")
-
-
-@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "a\rb"], ids=repr)
-def test_a_header_is_one_line(worker: Worker, value: str) -> None:
-    """Were it ever to hold more, nothing of the answer is sent, and nothing of it is repeated."""
-
-    def splitting(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("200 OK", [("X-Name", value)])
-        return [b"secret"]
-
-    answer = b"".join(_handled(worker, REQUEST, splitting))
-
-    assert answer.startswith(b"HTTP/1.1 500 ")
-    assert answer.endswith(b'{"error": "server_error"}')
-
-
-def test_an_answer_is_closed(worker: Worker) -> None:
-    """Whoever made it may want to know that it was read (PEP 3333)."""
-    closed = []
-
-    class Body(list[bytes]):
-        def close(self) -> None:
-            closed.append(True)
-
-    def application(_environ: dict[str, Any], start_response: Any) -> Body:
-        start_response("200 OK", [])
-        return Body([b"all ", b"of it"])
-
-    (answer,) = _handled(worker, REQUEST.replace(b"4", b"0"), application)
-
-    assert answer.endswith(b"\r\n\r\nall of it")
-    assert closed == [True]
-
-
-def test_a_worker_has_served_enough(worker: Worker) -> None:
-    """Then it stops, after this answer."""
-    worker.max_requests = 2
-    worker.alive = True
-
-    [*_handled(worker, REQUEST, _reading(b"one"))]
-    assert worker.alive
-    [*_handled(worker, REQUEST, _reading(b"two"))]
-
-    assert not worker.alive
-
-
-def test_who_is_still_sending_is_heard_out(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that comes before all was read would be lost where the connection is reset."""
-    heard = []
-
-    def refusing(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("413 Content Too Large", [("Content-Length", "0")])
-        return []
-
-    class Spied(delegation.worker._Connection):  # noqa: SLF001
-        def recv(self, size: int) -> bytes:
-            heard.append(self.is_done)
-            return super().recv(size)
-
-    monkeypatch.setattr(delegation.worker, "_Connection", Spied)
-    _waiting(monkeypatch, 0.01)
-
-    (answer,) = _handled(worker, REQUEST, refusing)
-
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert heard[1:] == [False]
-
-
-def test_signs_of_life(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first at once, and then one each second, however many requests there are."""
-    now, seen = [100.0], []
-    monkeypatch.setattr(delegation.worker.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(worker.tmp, "notify", lambda: seen.append(now[0]))
-
-    for now[0] in (100.0, 100.1, 100.9, 101.0, 101.5, 102.5):
-        worker.notify()
-
-    assert seen == [100.0, 101.0, 102.5]

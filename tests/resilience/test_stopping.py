@@ -101,6 +101,7 @@ def test_who_comes_after_the_last_is_refused() -> None:
     with listening(0) as listener:
         there = listener.getsockname()
         worker = Worker(1, os.getpid(), [listener], SimpleNamespace(), 30, config, Logger(config))
+        worker.PIPE = os.pipe()
         worker.handle_exit(signal.SIGTERM, None)
 
         worker.run()
@@ -108,6 +109,8 @@ def test_who_comes_after_the_last_is_refused() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(there, 5)
     worker.tmp.close()
+    for end in worker.PIPE:
+        os.close(end)
 
 
 @contextmanager
