@@ -147,10 +147,11 @@ _NAMES = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 def _environ(request: Request, peer: Any) -> dict[str, Any]:
     """*request* as WSGI has it (PEP 3333). Of its address there is only the path: ours is known."""
+    path = request.path
     environ = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_wsgi_str(request.path),
+        "PATH_INFO": unquote_to_wsgi_str(path) if "%" in path else path,
         "QUERY_STRING": request.query,
         "REMOTE_ADDR": peer[0] if isinstance(peer, tuple) else "",
         "SERVER_NAME": "localhost",

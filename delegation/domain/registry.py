@@ -81,14 +81,14 @@ class Registry:
         named = {*targets.resources, *targets.audiences}
         if not named:
             raise InvalidTarget(Cause.TARGET_MISSING)
-        found = {name: self.resources.get(name) for name in named}
-        identifiers = {resource.identifier for resource in found.values() if resource is not None}
+        known = self.resources
+        identifiers = {known[name].identifier for name in named if name in known}
         never = {self.issuer, self.admin_audience, by.audience, by.id}
-        if None in found.values() or (named | identifiers) & never:
+        if not named <= known.keys() or (named | identifiers) & never:
             raise InvalidTarget(Cause.TARGET_UNKNOWN)
         if len(identifiers) > 1:
             raise InvalidTarget(Cause.TARGET_AMBIGUOUS)
-        return self.resources[identifiers.pop()]
+        return known[identifiers.pop()]
 
 
 G = TypeVar("G", Grant, Deny, Grant | Deny)

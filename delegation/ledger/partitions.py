@@ -129,15 +129,15 @@ class Partitions:
 
     def of(self, root: Identity) -> Partition:
         """Where everything about one root identity lives."""
-        return self._of(root.issuer, root.subject)
+        return _of(self.count, root.issuer, root.subject)
 
     def of_client(self, client: str) -> Partition:
         """Where the refusals of one client live: its subject may not be known."""
-        return self._of(client)
+        return _of(self.count, client)
 
     def of_artefact(self, owner: str, artefact: str) -> Partition:
         """Where a one-time id is claimed."""
-        return self._of(owner, artefact)
+        return _of(self.count, owner, artefact)
 
     def of_exchange(self, exchange: str) -> Partition | None:
         """Where the record of an exchange lives, by its id; `None` if that is none of ours."""
@@ -174,9 +174,10 @@ class Partitions:
         """
         return f"{self.of_lock(target)[0].number}-{lock.partition('-')[2]}"
 
-    @lru_cache(_REMEMBERED)  # noqa: B019, there is one of them for as long as the process lives
-    def _of(self, *names: str) -> Partition:
-        return _partition(int.from_bytes(digest(*names)[:8]) % self.count)
+
+@lru_cache(_REMEMBERED)
+def _of(count: int, *names: str) -> Partition:
+    return _partition(int.from_bytes(digest(*names)[:8]) % count)
 
 
 def digest(*names: str) -> bytes:

@@ -47,6 +47,8 @@ TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 """The type of a client assertion (RFC 7523 §2.2)."""
 
+_TOKEN_TYPES: dict[str, TokenType] = {str(known): known for known in TokenType}
+
 _USUAL = {
     quote(word, safe="").encode(): str(word)
     for word in (*_PRINTABLE, "scope", "resource", *TokenType, TOKEN_EXCHANGE, JWT_BEARER)
@@ -202,10 +204,10 @@ def requested_token_type(form: Form) -> TokenType:
 
 
 def _token_type(uri: str) -> TokenType:
-    try:
-        return TokenType(uri)
-    except ValueError:
-        raise InvalidRequest(Cause.UNSUPPORTED_TOKEN_TYPE) from None
+    found = _TOKEN_TYPES.get(uri)
+    if found is None:
+        raise InvalidRequest(Cause.UNSUPPORTED_TOKEN_TYPE)
+    return found
 
 
 def _actor_token(form: Form) -> PresentedToken | None:

@@ -110,6 +110,9 @@ class Server(AuthorizationServer):
         by_assertion = ByAssertion(service.assertions, service.ledger)
         self.register_client_auth_method(ASSERTION, by_assertion)
 
+    def send_signal(self, *_args: object, **_named: object) -> None:
+        """Nobody listens."""
+
     def create_oauth2_request(self, http: flask.Request) -> TokenRequest:
         """A request, which must be a form; with the registry's snapshot, taken once."""
         form = read_form(http)

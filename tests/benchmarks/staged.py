@@ -42,7 +42,7 @@ sys.setswitchinterval(0.0005)  # as `delegation.wsgi` has it
 application = assemble(
     Settings.from_environment(os.environ), last_good=shared, meter=Stopwatch(Tally())
 )
-application.add_url_rule("/stages", view_func=lambda: Response(json.dumps(spent)))
+application.add_url_rule("/stages", view_func=lambda _: Response(json.dumps(spent)))
 
 _served = application.wsgi_app
 
