@@ -20,7 +20,7 @@ for _name in (REGISTRY, SIGNING_KEYS):
 # A large registry is read anew while requests are served. They wait for the interpreter each time
 # that they have waited for anything else: for half a millisecond, not five. And they wait while all
 # garbage is collected, which looks at every grant there is, to find nothing: hardly ever. What is
-# young is looked through as often as Python would: less often takes less time, and longer each time.
+# young is looked through as often as Python does: less often takes less time, but longer at a time.
 sys.setswitchinterval(0.0005)
 gc.set_threshold(700, 10, 1_000)
 
