@@ -17,13 +17,13 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import unquote_to_wsgi_str
 
 PATIENCE = 5.0
-"""Seconds to wait for the next bytes of a request: a worker that waits serves nobody else. Who must
-be waited for longer belongs behind a proxy that buffers.
+"""Seconds to wait for the next bytes of a request, and twice that for all of them: a worker that
+waits serves nobody else. Who must be waited for longer belongs behind a proxy that buffers.
 """
 
 IDLE = 75.0
 """Seconds for which a silent connection is kept: longer than proxies keep theirs, so that it is
-they who close it, and none is closed while a request is on its way (RFC 9112 §9.5).
+they who close it, and not we while a request is on its way (RFC 9112 §9.5).
 """
 
 PARTING = 2.0
@@ -42,7 +42,7 @@ class Connection:
     """A peer that asks, waits for its answer, and may ask again (RFC 9112 §9.3).
 
     It *stays* as long as there may be more to read, and no longer than *until*, which is a time of
-    the monotonic clock. What comes behind a request before that was answered is no request: no
+    the monotonic clock. What has come behind a request before that is answered is no request: no
     client that we know does that, and where a proxy took for one what we take for two, the second
     is not served. After a body in chunks, or one that was not read, there is no further one either.
     """
@@ -53,6 +53,7 @@ class Connection:
         self._config = config
         self._unreader = SocketUnreader(self)
         self._asked = 0
+        self._deadline = 0.0
         self._is_answered = False
         self.stays = True
         self.until = time.monotonic() + IDLE
@@ -74,9 +75,10 @@ class Connection:
             return None
         if not begun:
             raise ConnectionResetError(errno.ECONNRESET, "the peer has gone")
-        if self._is_answered:
+        if self._is_answered or not begun.strip(b"\r\n"):  # empty lines come before one (§2.2)
             return None
         self._asked += 1
+        self._deadline = time.monotonic() + 2 * PATIENCE
         self._unreader.unread(begun)
         return _Request(self._config, self._unreader, self._peer, self._asked)
 
@@ -91,22 +93,35 @@ class Connection:
             self._client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         reply = _Reply()
         body = application(_environ(request, self._peer), reply.start)
-        is_read = getattr(request.body.reader, "length", None) == 0
-        is_last = last or not is_read or self._asked >= REQUESTS or self._is_last(request)
+        is_over = getattr(request.body.reader, "length", None) == 0 and self.is_silent()
+        is_clear = is_over and reply.is_sized and _may_be_followed(request)
+        is_last = last or not is_clear or self._asked >= REQUESTS
         self._client.sendall(reply.whole(body, is_last=is_last))
         self.until = time.monotonic() + IDLE
         if is_last:
-            self._part(is_heard=is_read)
+            self._part(is_over=is_over)
 
-    def refuse(self, error: Exception) -> None:
+    def is_silent(self) -> bool:
+        """Whether nothing has come that was not read, not even its end."""
+        if self._unreader.buf.getvalue():
+            return False
+        try:
+            self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        return False
+
+    def refuse(self, error: BaseException) -> None:
         """Answer what never reached the application, with a word about the kind of *error*."""
         try:
             self._client.send(_refusal(error), socket.MSG_DONTWAIT)
         finally:
-            self._part(is_heard=False)
+            self._part(is_over=False)
 
     def recv(self, size: int) -> bytes:
         """More of the request that has begun; for gunicorn."""
+        if time.monotonic() > self._deadline:
+            raise ConnectionResetError(errno.ECONNRESET, "the peer is too slow")
         try:
             received: bytes = self._client.recv(size)
         except BlockingIOError:
@@ -117,17 +132,11 @@ class Connection:
         """Close it, whoever is still sending."""
         self._client.close()
 
-    def _is_last(self, request: Request) -> bool:
-        """Whether its peer does not expect that it is kept (RFC 9112 §9.3), or has not waited."""
-        said = {value.lower() for name, value in request.headers if name == "CONNECTION"}
-        is_usual = request.version == (1, 1) and said <= {"keep-alive"}
-        return not is_usual or request.should_close() or self._unreader.buf.getvalue() != b""
-
-    def _part(self, *, is_heard: bool) -> None:
+    def _part(self, *, is_over: bool) -> None:
         """Nothing more is answered. What is still being sent is read, lest the answer be lost with
         a connection that is reset (RFC 9112 §9.6).
         """
-        if is_heard:
+        if is_over:
             self.stays = False
         else:
             self._client.shutdown(socket.SHUT_WR)
@@ -140,6 +149,12 @@ class _Request(Request):
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
+
+
+def _may_be_followed(request: Request) -> bool:
+    """Whether its peer expects that its connection is kept (RFC 9112 §9.3)."""
+    said = {value.lower() for name, value in request.headers if name == "CONNECTION"}
+    return said <= {"keep-alive"} and request.version == (1, 1) and request.method != "CONNECT"
 
 
 _NAMES = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
@@ -179,10 +194,12 @@ class _Reply:
     def __init__(self) -> None:
         self._status = ""
         self._headers: Sequence[tuple[str, str]] = ()
+        self.is_sized = False  # only then can more follow it (RFC 9112 §6.3)
 
     def start(self, status: str, headers: Sequence[tuple[str, str]], _info: object = None) -> None:
         """WSGI's `start_response`; what it answers in WSGI, a way to write, nobody uses."""
         self._status, self._headers = status, headers
+        self.is_sized = "Content-Length" in dict(headers)
 
     def whole(self, body: Iterable[bytes], *, is_last: bool) -> bytes:
         """Head and body; *is_last* where the connection is closed after it.
@@ -217,7 +234,7 @@ def _timeval(seconds: float) -> bytes:
     return struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
 
 
-def _status(error: Exception) -> HTTPStatus:
+def _status(error: BaseException) -> HTTPStatus:
     if isinstance(error, LimitRequestLine):
         return HTTPStatus.REQUEST_URI_TOO_LONG
     if isinstance(error, LimitRequestHeaders):
@@ -227,7 +244,7 @@ def _status(error: Exception) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _refusal(error: Exception) -> bytes:
+def _refusal(error: BaseException) -> bytes:
     status = _status(error)
     code = "invalid_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     body = f'{{"error": "{code}"}}'

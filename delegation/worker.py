@@ -3,7 +3,6 @@
 import logging
 import os
 import time
-from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, BaseSelector, DefaultSelector
 from typing import Any
@@ -42,9 +41,16 @@ class Worker(GunicornWorker):
             time.monotonic, level=logging.WARNING, suppressed=lambda: meter().line_suppressed()
         )
         self._told_to_stop = False
-        self._notified = -_NOTICE
+        self._notified = self._looked = -_NOTICE
+        self._ready = 0
         self._kept: dict[Connection, None] = {}
         self._poller: BaseSelector
+
+    @classmethod
+    def check_config(cls, cfg: Any, _log: object) -> None:
+        """Raise `RuntimeError`, and so begin nothing, where what is asked for would not be done."""
+        if cfg.is_ssl or cfg.proxy_protocol != "off":
+            raise RuntimeError("TLS and the PROXY protocol end at a proxy, not here")
 
     def run(self) -> None:
         """Serve until there is a reason to stop, and then for as long as one that stops does."""
@@ -52,13 +58,15 @@ class Worker(GunicornWorker):
         self._poller.register(self.PIPE[0], EVENT_READ, self._woken)
         for listener in self.sockets:
             listener.settimeout(0)
-            self._poller.register(listener, EVENT_READ, partial(self._accept, listener))
+            self._poller.register(listener, EVENT_READ, partial(self._welcome, listener))
         while self.alive:
             self._turn(_NOTICE)
-        self._stop_listening()
+        if self._told_to_stop:
+            self._stop_listening()
         until = time.monotonic() + LINGER
         while self._kept and time.monotonic() < until:
             self._turn(until - time.monotonic())
+        self._stop_listening()
         for connection in [*self._kept]:
             self._forget(connection)
         self._poller.close()
@@ -66,13 +74,20 @@ class Worker(GunicornWorker):
 
     def _turn(self, timeout: float) -> None:
         """Serve whoever has sent something; wait for that for *timeout* seconds at most."""
-        for key, _ in self._poller.select(timeout):
+        asked = time.monotonic()
+        ready = self._poller.select(timeout)
+        self._ready = len(ready)
+        for key, _ in ready:
             key.data()
-            self._notice()
         self._notice()
+        if asked - self._looked >= _NOTICE:
+            self._looked = asked
+            # Who had said something when we asked has been served by now.
+            for connection in [kept for kept in self._kept if kept.until < asked]:
+                self._forget(connection)
 
     def _notice(self) -> None:
-        """What is to be done once a second, however many requests there are."""
+        """What is to be done once a second, however long a turn takes."""
         now = time.monotonic()
         if now - self._notified < _NOTICE:
             return
@@ -81,25 +96,36 @@ class Worker(GunicornWorker):
         settle_logs()  # a flood that has ended leaves its count
         if os.getppid() != self.ppid:
             self.alive = False
-        for connection in [kept for kept in self._kept if kept.until < now]:
-            self._forget(connection)
 
     def _woken(self) -> None:
         """By a signal."""
         os.read(self.PIPE[0], 64)
 
+    def _welcome(self, listener: Any) -> None:
+        """Serve newcomers, as many in a turn as others: each may be another worker's as well."""
+        for _ in range(self._ready):
+            if not self._accept(listener):
+                break
+
     def _accept(self, listener: Any) -> bool:
         """Serve who comes next; whether there was anybody."""
         try:
-            with suppress(ConnectionAbortedError):
-                client, peer = listener.accept()
-                self._serve(Connection(client, peer, self.cfg))
+            client, peer = listener.accept()
         except BlockingIOError:
             return False
+        except ConnectionAbortedError:
+            return True
+        except OSError:  # no place is left to have one more, mostly
+            if not self._kept:
+                raise
+            self._forget(next(iter(self._kept)))
+            return True
+        self._serve(Connection(client, peer, self.cfg))
         return True
 
     def _serve(self, connection: Connection) -> None:
         """Answer what has come down it, and keep it while it stays."""
+        self._notice()
         try:
             self._answer(connection)
         except OSError:  # the peer is gone
@@ -118,13 +144,14 @@ class Worker(GunicornWorker):
             if request is None:
                 return
             self.nr += 1
-            if self.nr >= self.max_requests:
+            if self.nr == self.max_requests:
                 self.log.info("Autorestarting worker after current request.")
                 self.alive = False
-            connection.answer(request, self.wsgi, last=not self.alive)
-        except OSError:
+            is_one_too_many = len(self._kept) >= MOST and connection not in self._kept
+            connection.answer(request, self.wsgi, last=is_one_too_many or not self.alive)
+        except (OSError, SystemExit):
             raise
-        except Exception as error:  # noqa: BLE001, what is answered by gunicorn
+        except BaseException as error:  # noqa: BLE001, extension modules have some of their own
             # Not each time: whoever sends nothing but garbage must not fill the log.
             self._not_served("request_not_served", error=type(error).__name__)
             meter().malformed("not_http")
@@ -132,7 +159,10 @@ class Worker(GunicornWorker):
 
     def _keep(self, connection: Connection) -> None:
         if len(self._kept) >= MOST:
-            self._forget(next(iter(self._kept)))
+            silent = next((kept for kept in self._kept if kept.is_silent()), connection)
+            self._forget(silent)
+            if silent is connection:
+                return
         self._kept[connection] = None
         self._poller.register(connection, EVENT_READ, partial(self._serve, connection))
 
@@ -149,10 +179,12 @@ class Worker(GunicornWorker):
         is refused at once, long before the process has ended: a proxy then asks another instance.
         """
         until = time.monotonic() + LAST_ORDERS
-        for listener in self.sockets:
+        listeners: list[Any] = self.sockets
+        self.sockets: list[Any] = []
+        for listener in listeners:
             self._poller.unregister(listener)
             while self._told_to_stop and time.monotonic() < until and self._accept(listener):
-                self._notice()
+                pass
             listener.close()
 
     def handle_exit(self, sig: int, frame: object) -> None:

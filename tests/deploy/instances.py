@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -40,8 +40,10 @@ def instance(world: TestWorld, port: int) -> Iterator["subprocess.Popen[bytes]"]
 
 def status(port: int, path: str) -> int:
     """What an instance answers; 0 where it does not."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    with suppress(OSError, HTTPException):
+    with (
+        closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection,
+        suppress(OSError, HTTPException),
+    ):
         connection.request("GET", path)
         return connection.getresponse().status
     return 0

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -148,6 +149,19 @@ def test_the_last_request_of_a_worker(line: Line) -> None:
     assert not line.connection.stays
 
 
+def test_an_answer_that_does_not_say_how_long_it_is(line: Line) -> None:
+    """It ends with its connection (RFC 9112 §6.3)."""
+
+    def unsized(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"all of it"]
+
+    line.ask(b"GET / HTTP/1.1\r\n\r\n", unsized)
+
+    assert CLOSE in line.receive()
+    assert not line.connection.stays
+
+
 def test_the_last_of_many(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection does not stay for ever: who opens another one may get another worker."""
     monkeypatch.setattr(delegation.connection, "REQUESTS", 3)
@@ -216,8 +230,61 @@ def test_a_peer_that_is_gone(line: Line, sent: bytes) -> None:
         line.end.send(sent)
     line.end.close()
 
-    with pytest.raises(OSError):  # noqa: PT011, of any kind
+    with pytest.raises(OSError):  # noqa: PT012, PT011, of any kind
+        assert line.connection.request() is None
         line.connection.request()
+
+
+def test_empty_lines_before_a_request(line: Line) -> None:
+    """Nobody waits for what follows them (RFC 9112 §2.2)."""
+    line.end.send(b"\r\n")
+    assert line.connection.request() is None
+
+    line.ask(REQUEST, reading)
+    assert line.receive().endswith(b"body")
+
+
+def test_a_peer_that_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends a little each time is not waited for any longer than twice."""
+    monkeypatch.setattr(delegation.connection, "PATIENCE", 0.2)
+    line = Line()
+    over = threading.Event()
+
+    def drip() -> None:
+        while not over.wait(0.05):
+            line.end.send(b"a")
+
+    dripping = threading.Thread(target=drip)
+    line.end.send(b"POST /")
+    dripping.start()
+    with pytest.raises(ConnectionResetError, match="too slow"):
+        line.connection.request()
+    over.set()
+    dripping.join()
+    line.connection.close()
+    line.end.close()
+
+
+@pytest.mark.parametrize("size", [delegation.connection._PIECE, 200])  # noqa: SLF001
+def test_what_has_come_behind_a_request(size: int) -> None:
+    """Wherever it is by now, it is no other request; and the answer is not lost with it."""
+    theirs, ours = socket.socketpair()
+    head = b"GET /first HTTP/1.1\r\nX: "
+    first = head + b"a" * (size - len(head) - 4) + b"\r\n\r\n"
+    connection = Connection(ours, PEER, Settled(Config()))
+    seen: dict[str, Any] = {}
+    with theirs:
+        theirs.sendall(first)
+        request = connection.request()
+        assert request
+        theirs.sendall(b"GET /smuggled HTTP/1.1\r\n\r\n")
+        connection.answer(request, _seeing(seen), last=False)
+
+        assert CLOSE in theirs.recv(1 << 16)
+        assert connection.request() is None
+        assert theirs.recv(1) == b""
+    connection.close()
+    assert seen["PATH_INFO"] == "/first"
 
 
 def test_nobody_hears_the_answer(line: Line) -> None:
@@ -239,7 +306,7 @@ def test_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line()
 
     def endless(_environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        start_response("200 OK", [])
+        start_response("200 OK", [("Content-Length", str(1 << 16))])
         return [bytes(1 << 16)]
 
     with line.end, pytest.raises(OSError):  # noqa: PT012, PT011, after as many as fit

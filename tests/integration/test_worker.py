@@ -1,5 +1,6 @@
 """The gunicorn worker: whom it serves, whom it keeps, how little it logs, and how it stops."""
 
+import errno
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from selectors import DefaultSelector
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +20,9 @@ from gunicorn.glogging import Logger
 
 import delegation.connection
 import delegation.worker
+from delegation.connection import Connection
 from delegation.dev.servers import listening
-from delegation.worker import Worker
+from delegation.worker import Settled, Worker
 from tests.attacks.endpoint import Endpoint
 
 CANARY = "canary-7f3a9c"
@@ -135,8 +138,6 @@ def test_who_was_silent_for_longest(running: Running, monkeypatch: pytest.Monkey
         _asked(second)
         _asked(first)
         with running.connected() as third:
-            _asked(third)
-
             assert second.recv(1) == b""
             assert _asked(first).endswith(b"hello")
             assert _asked(third).endswith(b"hello")
@@ -154,14 +155,99 @@ def test_who_has_gone(running: Running) -> None:
         assert _asked(connection).endswith(b"hello")
 
 
-def test_who_has_gone_before_they_were_accepted(running: Running) -> None:
-    """Some systems say so."""
+def test_who_has_said_something_keeps_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it was not served yet, and they were silent for longest: others go before them."""
+    monkeypatch.setattr(delegation.worker, "MOST", 2)
+    monkeypatch.setattr(delegation.worker, "LINGER", 0.0)
+    newcomers: list[socket.socket] = []
 
-    class Gone:
+    def crowding(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/crowd":
+            waiting.sendall(GET)
+            newcomers.extend(running.connected() for _ in range(2))
+            newcomers[1].sendall(GET)
+        return greeting(environ, start_response)
+
+    with (
+        _a_worker(crowding) as running,
+        running.connected() as waiting,
+        running.connected() as silent,
+    ):
+        _asked(waiting)
+        _asked(silent, b"GET /crowd HTTP/1.1\r\n\r\n")
+        answered = waiting.recv(1 << 16)
+        assert answered.endswith(b"hello")
+        assert b"Connection: close" not in answered
+        assert silent.recv(1) == b""
+        assert b"Connection: close" in newcomers[1].recv(1 << 16)
+        assert _asked(newcomers[0]).endswith(b"hello")
+        for newcomer in newcomers:
+            newcomer.close()
+
+
+def test_everybody_has_said_something(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then a newcomer who has not is the one to go."""
+    monkeypatch.setattr(delegation.worker, "MOST", 0)
+
+    with running.connected() as newcomer:
+        assert newcomer.recv(1) == b""
+
+
+@pytest.fixture(name="worker")
+def _worker() -> Iterator[Worker]:
+    """A worker that has not begun, so that nobody but a test has it do anything."""
+    config = Config()
+    worker = Worker(1, os.getppid(), [], SimpleNamespace(), 30, config, Logger(config))
+    worker._poller = DefaultSelector()  # noqa: SLF001, it would make one when it begins
+    yield worker
+    worker._poller.close()  # noqa: SLF001
+    worker.tmp.close()
+
+
+def test_newcomers_need_not_wait_for_many_turns(worker: Worker) -> None:
+    """As many are served in a turn as there are others."""
+    accepted: list[int] = []
+
+    class Listener:
         def accept(self) -> None:
-            raise ConnectionAbortedError
+            accepted.append(1)
+            raise ConnectionAbortedError if len(accepted) < 10 else BlockingIOError
 
-    assert running.worker._accept(Gone())  # noqa: SLF001, no test can make the kernel do that
+    worker._ready = 3  # noqa: SLF001
+    worker._welcome(Listener())  # noqa: SLF001
+    assert len(accepted) == 3
+    worker._ready = 30  # noqa: SLF001
+    worker._welcome(Listener())  # noqa: SLF001
+    assert len(accepted) == 10
+
+
+def test_nobody_can_be_accepted(worker: Worker) -> None:
+    """Somebody makes room, as long as there is anybody."""
+
+    class Full:
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    kept, ours = socket.socketpair()
+    with kept:
+        worker._keep(Connection(ours, "", worker.cfg))  # noqa: SLF001
+        assert worker._accept(Full())  # noqa: SLF001, no test can make the kernel do that
+        assert kept.recv(1) == b""
+    with pytest.raises(OSError, match="open files"):
+        worker._accept(Full())  # noqa: SLF001
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("certfile", "tls.crt"), ("keyfile", "tls.key"), ("proxy_protocol", "auto")]
+)
+def test_what_it_would_not_do(name: str, value: str) -> None:
+    """Whoever relies on that is not served without it."""
+    config = Config()
+    Worker.check_config(config, None)
+    config.settings[name].value = value
+
+    with pytest.raises(RuntimeError, match="end at a proxy"):
+        Worker.check_config(config, None)
 
 
 def test_a_flood_of_garbage_is_sampled(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
@@ -180,9 +266,14 @@ def test_a_flood_of_garbage_is_sampled(running: Running, capfd: pytest.CaptureFi
 def test_what_the_application_does_not_catch(capfd: pytest.CaptureFixture[str]) -> None:
     """It is answered in the same form, and its text is nowhere."""
 
-    def failing(_environ: object, _start_response: object) -> None:
-        raise ValueError(CANARY)
+    class Panic(BaseException):
+        """As extension modules have some."""
 
+    def failing(environ: dict[str, Any], _start_response: object) -> None:
+        raise (Panic if environ["PATH_INFO"] == "/panic" else ValueError)(CANARY)
+
+    with _a_worker(failing) as running, running.connected() as connection:
+        assert _asked(connection, b"GET /panic HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 500 ")
     with _a_worker(failing) as running, running.connected() as connection:
         assert _asked(connection).startswith(b"HTTP/1.1 500 ")
 
@@ -200,6 +291,8 @@ def test_a_worker_has_served_enough(monkeypatch: pytest.MonkeyPatch) -> None:
             assert b"Connection: close" not in _asked(connection)
             assert b"Connection: close" in _asked(connection)
         assert not running.worker.alive
+        with running.connected() as newcomer:
+            assert b"Connection: close" in _asked(newcomer)
         last = _asked(kept)
 
         running.thread.join(4)
@@ -251,17 +344,24 @@ def test_its_parent_has_gone(running: Running) -> None:
     assert not running.thread.is_alive()
 
 
-def test_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first at once, and then one each second, however many requests there are."""
+def test_its_settings() -> None:
+    """They change no more; what gunicorn makes of them is there, too."""
     config = Config()
-    worker = Worker(1, os.getppid(), [], SimpleNamespace(), 30, config, Logger(config))
+    settled = Settled(config)
+    config.set("limit_request_fields", 7)
+
+    assert settled.limit_request_fields == 100
+    assert settled.env == config.env
+
+
+def test_signs_of_life(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, and then one each second, however many requests there are."""
     now, seen = [100.0], []
     monkeypatch.setattr(delegation.worker.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(worker.tmp, "notify", lambda: seen.append(now[0]))
 
     for now[0] in (100.0, 100.1, 100.9, 101.0, 101.5, 102.5):
         worker._notice()  # noqa: SLF001, what is done once a second, without waiting for that
-    worker.tmp.close()
 
     assert seen == [100.0, 101.0, 102.5]
 
