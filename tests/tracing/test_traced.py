@@ -144,7 +144,7 @@ def test_an_exchange_that_does_not_begin(spans: Spans) -> None:
 def test_a_service_that_breaks(spans: Spans) -> None:
     """What nobody foresaw ends the span, too, and leaves nothing to the next request."""
     app = flask.Flask("tests")
-    app.add_url_rule("/token", view_func=lambda _: 1 / 0, methods=["POST"])
+    app.add_url_rule("/token", view_func=lambda: 1 / 0, methods=["POST"])
     app.config["PROPAGATE_EXCEPTIONS"] = True
 
     with pytest.raises(ZeroDivisionError):
