@@ -5,7 +5,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -15,6 +15,8 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import unquote_to_wsgi_str
+
+from delegation.proxies import Application
 
 PATIENCE = 5.0
 """Seconds to wait for the next bytes of a request, and twice that for all of them: a worker that
@@ -33,9 +35,6 @@ REQUESTS = 100
 """How many come down a connection. Whoever then opens another gets the worker that has time."""
 
 _PIECE = 8192
-
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-"""A WSGI application."""
 
 
 class Connection:

@@ -94,7 +94,6 @@ def main(exchanges: int) -> None:
         asked = [as_sent(one, path="/token", headers=headers) for one in bodies]
         ask = _asking(app)
         gc.freeze()  # as under gunicorn
-        gc.set_threshold(700, 10, 1_000)
         for request in asked[: _BEFORE + exchanges]:
             answer = ask(request)
             if not answer.startswith(b"HTTP/1.1 200 OK\r\n"):

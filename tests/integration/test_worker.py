@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +129,28 @@ def test_who_is_silent_for_too_long(running: Running, monkeypatch: pytest.Monkey
 
         assert never.recv(1) == b""
         assert no_more.recv(1) == b""
+
+
+def test_who_has_said_something_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is served, though the worker was busy for so long that they seem to have been silent."""
+    monkeypatch.setattr(delegation.connection, "IDLE", 0.2)
+    monkeypatch.setattr(delegation.worker, "_NOTICE", 0.0)
+    monkeypatch.setattr(delegation.worker, "LINGER", 0.0)
+
+    def busy(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            waiting.sendall(GET)
+            time.sleep(0.4)
+        return greeting(environ, start_response)
+
+    with (
+        _a_worker(busy) as running,
+        running.connected() as waiting,
+        running.connected() as slow,
+    ):
+        _asked(waiting)
+        assert _asked(slow, b"GET /slow HTTP/1.1\r\n\r\n").endswith(b"hello")
+        assert waiting.recv(1 << 16).endswith(b"hello")
 
 
 def test_who_was_silent_for_longest(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +305,9 @@ def test_what_the_application_does_not_catch(capfd: pytest.CaptureFixture[str]) 
     assert CANARY not in written.err + written.out
 
 
-def test_a_worker_has_served_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_has_served_enough(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Then it stops: its last answer says so, and whoever is on the way is heard for a moment."""
     monkeypatch.setattr(delegation.worker, "LINGER", 5.0)
     with _a_worker(max_requests=3) as running, running.connected() as kept:
@@ -298,6 +323,7 @@ def test_a_worker_has_served_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         running.thread.join(4)
         assert not running.thread.is_alive()  # nobody is left who could be on the way
 
+    assert capfd.readouterr().err.count("Autorestarting worker") == 1
     assert b"Connection: close" not in first
     assert b"Connection: close" in last
     assert last.endswith(b"hello")
